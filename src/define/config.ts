@@ -1,0 +1,30 @@
+/** The one list that wires a project together: what `rescore.config.ts` exports as default. */
+import type { Connector } from './connector.ts'
+import type { AnyFeature } from './feature.ts'
+import type { Model } from './model.ts'
+
+export interface ProjectConfig {
+  readonly connectors: readonly Connector[]
+  readonly features: readonly AnyFeature[]
+  readonly models: readonly Model[]
+}
+
+export interface ProjectSpec {
+  readonly connectors?: readonly Connector[]
+  /** Features, or whole modules of them (`import * as company from './features/company.ts'`); other exports are passed over. */
+  readonly features: readonly (AnyFeature | Readonly<Record<string, unknown>>)[]
+  readonly models?: readonly Model[]
+}
+
+function isFeature(value: unknown): value is AnyFeature {
+  return (
+    typeof value === 'object' && value !== null && 'input' in value && value.input === 'feature' && 'compute' in value
+  )
+}
+
+export function defineConfig(spec: ProjectSpec): ProjectConfig {
+  const features = spec.features.flatMap((entry) =>
+    isFeature(entry) ? [entry] : Object.values(entry).filter(isFeature),
+  )
+  return { connectors: spec.connectors ?? [], features: [...new Set(features)], models: spec.models ?? [] }
+}

@@ -1,0 +1,10 @@
+/** Everything a user's project may import: the words connectors, features and models are written with. */
+export * from './column.ts'
+export * from './config.ts'
+export * from './connector.ts'
+export * from './entity.ts'
+export * from './feature.ts'
+export * from './model.ts'
+export * from './relation.ts'
+export * from './table.ts'
+export * from './where.ts'
