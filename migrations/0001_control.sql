@@ -1,0 +1,174 @@
+-- The control schema: everything Rescore keeps about itself and everything it derives.
+create schema if not exists rescore;
+
+-- Who this database is and what the slot had confirmed. One row. A slot, system id or timeline that does not match is
+-- refused at start, never repaired silently.
+create table rescore.capture (
+  id boolean primary key default true check (id),
+  system_id text not null,
+  timeline integer not null,
+  slot text not null,
+  publication text not null,
+  confirmed_lsn pg_lsn not null,
+  heartbeat_at timestamptz not null default now(),
+  created_at timestamptz not null default now()
+);
+
+-- A stage's position, moved by compare-and-set in the transaction of its effects: the dedupe and the fence.
+-- reflected_* is what the stage vouches for; it is captured itself, so the next stage learns it in log order.
+create table rescore.stage_position (
+  stage text not null,
+  partition integer not null default 0,
+  lsn pg_lsn not null,
+  index integer not null,
+  reflected_lsn pg_lsn not null,
+  reflected_at timestamptz,
+  moved_at timestamptz not null default clock_timestamp(),
+  primary key (stage, partition)
+);
+alter table rescore.stage_position replica identity full;
+
+create table rescore.connector_state (
+  connector text not null,
+  stream text not null,
+  version integer not null,
+  state jsonb not null,
+  done bigint,
+  total bigint,
+  updated_at timestamptz not null default clock_timestamp(),
+  primary key (connector, stream)
+);
+
+-- Records that could not be landed, kept whole with their reason until replayed or dropped.
+create table rescore.reject (
+  id bigint generated always as identity primary key,
+  connector text not null,
+  stream text not null,
+  source_table text not null,
+  key text,
+  raw text not null,
+  code text not null,
+  reason text not null,
+  seen integer not null default 1,
+  first_seen_at timestamptz not null default clock_timestamp(),
+  last_seen_at timestamptz not null default clock_timestamp(),
+  unique nulls not distinct (connector, stream, source_table, key, code)
+);
+
+-- A merged record's old key and the key it lives on under.
+create table rescore.alias (
+  source_table text not null,
+  old_key text not null,
+  new_key text not null,
+  merged_at timestamptz not null default clock_timestamp(),
+  primary key (source_table, old_key)
+);
+
+-- Deployed definitions. A row of derived values is stale when its epoch is below the epoch in which one of its
+-- features last changed.
+create table rescore.definition (
+  entity text not null,
+  feature text not null,
+  version integer not null,
+  hash text not null,
+  changed_in_epoch integer not null,
+  deployed_at timestamptz not null default clock_timestamp(),
+  primary key (entity, feature)
+);
+
+create table rescore.model_definition (
+  model text primary key,
+  entity text not null,
+  version text not null,
+  artifact_hash text not null,
+  manifest jsonb not null,
+  deployed_at timestamptz not null default clock_timestamp()
+);
+
+-- Append-only: changed values only; valid from valid_at until the next row of the same key.
+create table rescore.feature_history (
+  id bigint generated always as identity primary key,
+  entity text not null,
+  key text not null,
+  -- {"feature": {"from": .., "to": ..}}; null for a row deleted
+  changed jsonb,
+  op text not null check (op in ('insert', 'update', 'delete')),
+  causes jsonb not null,
+  cause_count integer not null,
+  epoch integer not null,
+  snap_lsn pg_lsn not null,
+  valid_at timestamptz not null,
+  recorded_at timestamptz not null default clock_timestamp()
+);
+create index on rescore.feature_history (entity, key, id);
+
+create table rescore.classification (
+  model text not null,
+  key text not null,
+  entity text not null,
+  label text not null,
+  -- probability of the model's first class (the one the threshold is on), and of all classes in manifest order
+  probability double precision not null,
+  probabilities double precision[] not null,
+  model_version text not null,
+  artifact_hash text not null,
+  -- hash of exactly the model's inputs
+  fingerprint text not null,
+  -- snap_lsn of the feature row it was scored from
+  features_lsn pg_lsn not null,
+  snap_lsn pg_lsn not null,
+  source_at timestamptz,
+  scored_at timestamptz not null default clock_timestamp(),
+  primary key (model, key)
+);
+alter table rescore.classification replica identity full;
+create index on rescore.classification (entity, key);
+
+create table rescore.classification_history (
+  id bigint generated always as identity primary key,
+  model text not null,
+  entity text not null,
+  key text not null,
+  op text not null check (op in ('insert', 'update', 'delete')),
+  from_label text,
+  from_probability double precision,
+  to_label text,
+  to_probability double precision,
+  model_version text not null,
+  artifact_hash text not null,
+  features_lsn pg_lsn not null,
+  -- {"feature": value} of every input, as scored
+  inputs jsonb,
+  source_at timestamptz,
+  scored_at timestamptz not null default clock_timestamp()
+);
+create index on rescore.classification_history (entity, key, id);
+
+-- Entities whose features cannot be computed: kept aside with the reason, healed by the next change of an input.
+-- Stored values stay as they last were and are not vouched for while the row is here.
+create table rescore.quarantine (
+  entity text not null,
+  key text not null,
+  feature text not null,
+  code text not null,
+  reason text not null,
+  epoch integer not null,
+  since timestamptz not null default clock_timestamp(),
+  primary key (entity, key)
+);
+
+-- What `rescore status` shows; not captured, so writing it wakes nobody.
+create table rescore.stage_status (
+  stage text primary key,
+  entries bigint not null default 0,
+  computed bigint not null default 0,
+  changed bigint not null default 0,
+  backlog bigint not null default 0,
+  lag_seconds double precision,
+  lag_trend text,
+  rate_per_second double precision,
+  sweeping boolean not null default false,
+  last_error text,
+  last_error_at timestamptz,
+  updated_at timestamptz not null default clock_timestamp()
+);

@@ -1,0 +1,80 @@
+/**
+ * The contract of a stage: a consumer of changes whose effects and position are committed in one transaction.
+ *
+ * `plan` is pure and says what a batch means for the stage; null means nothing at all, then no transaction is opened.
+ * `apply` runs inside a REPEATABLE READ transaction in which every transaction of the batch is visible, and writes with
+ * `snapshotLsn` as guard. The stage runner (stage-runner.ts) owns transactions, visibility, the position's
+ * compare-and-set, repeats and acknowledgement; a stage owns none of these.
+ */
+import type { Client, Pool } from '../db/pool.ts'
+import type { Batch } from './log.ts'
+
+export interface ApplyContext {
+  readonly client: Client
+  /** Read before the snapshot was taken: the version of everything written from this snapshot. */
+  readonly snapshotLsn: bigint
+  readonly signal: AbortSignal
+}
+
+export interface Stage<Work> {
+  readonly name: string
+  /** The stage whose reflected position this one follows; null: the source itself. */
+  readonly upstream: string | null
+  /** Brings tables and definitions in line with the code, before any change is read. Idempotent. */
+  deploy(pool: Pool): Promise<void>
+  plan(batch: Batch): Work | null
+  apply(work: Work, context: ApplyContext): Promise<void>
+  /** After the commit of `apply`: report what happened (events), never write. */
+  committed?(work: Work): void
+  /**
+   * One bounded piece of catching up on stale rows (changed definitions, first load), in a transaction of its own.
+   * Returns whether stale rows are left; the runner calls it only while no change waits, and holds the reflected
+   * position still until it returns false.
+   */
+  sweep(context: ApplyContext): Promise<boolean>
+}
+
+/** One old → new of a source column, kept with what it caused. */
+export interface Cause {
+  readonly table: string
+  readonly key: string
+  readonly op: 'insert' | 'update' | 'delete' | 'truncate'
+  readonly column: string | null
+  readonly from: string | null
+  readonly to: string | null
+  /** Commit LSN in text form, `16/B374D848`. */
+  readonly lsn: string
+  readonly committedAtMs: number
+}
+
+export interface FeatureMove {
+  readonly feature: string
+  readonly from: number | boolean | string | null
+  readonly to: number | boolean | string | null
+}
+
+/** What the running service tells of itself, for the terminal and the metrics. */
+export type StageEvent =
+  | {
+      readonly type: 'recomputed'
+      readonly entity: string
+      readonly key: string
+      readonly causes: readonly Cause[]
+      readonly moves: readonly FeatureMove[]
+      readonly computed: number
+    }
+  | {
+      readonly type: 'scored'
+      readonly model: string
+      readonly version: string
+      readonly entity: string
+      readonly key: string
+      readonly from: { readonly label: string; readonly probability: number } | null
+      readonly to: { readonly label: string; readonly probability: number }
+      /** Commit time of the source change behind it; null for a first load. */
+      readonly sourceAtMs: number | null
+    }
+  | { readonly type: 'batch'; readonly stage: string; readonly entries: number; readonly ms: number }
+  | { readonly type: 'failed'; readonly stage: string; readonly code: string; readonly message: string }
+
+export type Report = (event: StageEvent) => void
