@@ -1,0 +1,156 @@
+/**
+ * The only place that opens connections: pools, transactions, and which database errors are worth repeating.
+ *
+ * Invariants: values arrive exact (int8 as bigint, numeric and times as PostgreSQL's text); engine sessions run without
+ * parallel workers, because a parallel plan changes the last digit of float sums and breaks the cut-off.
+ */
+import pg from 'pg'
+
+export type Pool = pg.Pool
+export type Client = pg.PoolClient
+export type ClientConfig = pg.ClientConfig
+/** Anything statements can be sent to. */
+export interface Queryable {
+  query<R extends pg.QueryResultRow = pg.QueryResultRow>(
+    text: string | pg.QueryConfig,
+    values?: unknown[],
+  ): Promise<pg.QueryResult<R>>
+}
+
+const INT8 = 20
+const NUMERIC = 1700
+/** date, timestamp, timestamptz, interval, and arrays of date and timestamps: as text, microseconds kept. */
+const AS_TEXT = new Set([NUMERIC, 1082, 1114, 1184, 1186, 1182, 1115, 1185, 1231])
+
+function getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
+  if (oid === INT8) return BigInt
+  if (AS_TEXT.has(oid)) return (value) => value
+  return pg.types.getTypeParser(oid, format ?? 'text')
+}
+
+export const exactTypes: pg.CustomTypesConfig = { getTypeParser }
+
+/** Settings every session starts with. */
+const SESSION = [
+  'max_parallel_workers_per_gather=0',
+  'timezone=UTC',
+  'datestyle=ISO',
+  'intervalstyle=postgres',
+  'jit=off',
+]
+
+export interface PoolOptions {
+  readonly url: string
+  readonly applicationName: string
+  readonly max?: number
+  readonly statementTimeoutMs?: number
+  /** Told of errors of idle connections; the pool itself replaces them. */
+  readonly onError?: (error: Error) => void
+}
+
+export function createPool(options: PoolOptions): Pool {
+  const { url, applicationName, max = 8, statementTimeoutMs = 0, onError = () => undefined } = options
+  const pool = new pg.Pool({
+    connectionString: url,
+    application_name: applicationName,
+    max,
+    types: exactTypes,
+    connectionTimeoutMillis: 10_000,
+    keepAlive: true,
+    options: SESSION.map((setting) => `-c ${setting}`).join(' '),
+    ...(statementTimeoutMs > 0 ? { statement_timeout: statementTimeoutMs } : {}),
+  })
+  pool.on('error', onError)
+  return pool
+}
+
+/** A connection of its own, outside any pool: LISTEN and the like. The caller connects and ends it. */
+export function createClient(options: { readonly url: string; readonly applicationName: string }): pg.Client {
+  return new pg.Client({
+    connectionString: options.url,
+    application_name: options.applicationName,
+    types: exactTypes,
+    keepAlive: true,
+  })
+}
+
+/** Connection parameters for a replication connection, which pg-logical-replication opens itself. */
+export function parseDatabaseUrl(url: string): ClientConfig {
+  return { connectionString: url, keepAlive: true }
+}
+
+export interface TransactionOptions {
+  readonly isolation?: 'read committed' | 'repeatable read' | 'serializable'
+  readonly readOnly?: boolean
+}
+
+/** Commits when `work` resolves, rolls back when it rejects; a connection whose rollback fails is thrown away. */
+export async function withTransaction<T>(
+  pool: Pool,
+  options: TransactionOptions,
+  work: (client: Client) => Promise<T>,
+): Promise<T> {
+  const client = await pool.connect()
+  let broken: Error | undefined
+  try {
+    await client.query(
+      `begin isolation level ${options.isolation ?? 'read committed'}${options.readOnly === true ? ' read only' : ''}`,
+    )
+    const result = await work(client)
+    await client.query('commit')
+    return result
+  } catch (error) {
+    await client.query('rollback').catch((rollbackError: Error) => {
+      broken = rollbackError
+    })
+    throw error
+  } finally {
+    client.release(broken)
+  }
+}
+
+const RETRIABLE_SQLSTATES = new Set([
+  '40001', // serialization_failure
+  '40P01', // deadlock_detected
+  '55P03', // lock_not_available
+  '57P01', // admin_shutdown
+  '57P02', // crash_shutdown
+  '57P03', // cannot_connect_now
+  '57014', // query_canceled (statement time-out)
+  '08000', // connection_exception
+  '08001', // sqlclient_unable_to_establish_sqlconnection
+  '08003', // connection_does_not_exist
+  '08004', // sqlserver_rejected_establishment_of_sqlconnection
+  '08006', // connection_failure
+  '08007', // transaction_resolution_unknown
+  '53300', // too_many_connections
+  '53200', // out_of_memory
+])
+const RETRIABLE_SYSTEM_CODES = new Set([
+  'ECONNRESET',
+  'ECONNREFUSED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENOTFOUND',
+])
+/** pg reports a lost connection without a code. */
+const RETRIABLE_MESSAGES =
+  /connection terminated|client has encountered a connection error|timeout exceeded when trying to connect|not queryable/i
+
+export function isRetriableDbError(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
+  if (RETRIABLE_SQLSTATES.has(code) || RETRIABLE_SYSTEM_CODES.has(code)) return true
+  return code === '' && RETRIABLE_MESSAGES.test(error.message)
+}
+
+export function quoteIdent(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+/** `schema.name` quoted part by part; the first dot separates. */
+export function quoteTable(id: string): string {
+  const dot = id.indexOf('.')
+  return `${quoteIdent(id.slice(0, dot))}.${quoteIdent(id.slice(dot + 1))}`
+}
