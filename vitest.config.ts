@@ -9,6 +9,7 @@ const common = { testTimeout: 60_000, hookTimeout: 120_000, exclude: ['node_modu
 export default defineConfig({
   test: {
     reporters: ['default'],
+    maxWorkers: 2,
     projects: [
       {
         test: {
@@ -25,7 +26,6 @@ export default defineConfig({
           include: ['**/*.pg.test.ts'],
           testTimeout: 180_000,
           globalSetup: ['test/support/pg-server.ts'],
-          maxWorkers: 2,
         },
       },
     ],
