@@ -1,0 +1,81 @@
+/** Holds the walls of the house: which folder may import which, read from the import statements themselves. */
+import { globSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { expect, test } from 'vitest'
+
+const root = resolve(import.meta.dirname, '../..')
+const IMPORT = /(?:^|\n)\s*(?:import|export)\s+(type\s+)?[^'"]*?from\s+'([^']+)'|import\('([^']+)'\)/g
+
+interface Import {
+  readonly file: string
+  readonly target: string
+  readonly typeOnly: boolean
+}
+
+function importsOf(file: string, source: string): Import[] {
+  return [...source.matchAll(IMPORT)].map((match) => {
+    const target = match[2] ?? match[3] ?? ''
+    const local = target.startsWith('.') ? relative(root, join(root, dirname(file), target)) : target
+    return { file, target: local, typeOnly: match[1] !== undefined }
+  })
+}
+
+const files = ['src', 'connectors', 'features', 'models'].flatMap((folder) =>
+  globSync(`${folder}/**/*.ts`, { cwd: root }).filter((file) => !/\.test\.ts$/.test(file)),
+)
+const imports = files.flatMap((file) => importsOf(file, readFileSync(join(root, file), 'utf8')))
+
+const inside = (folder: string) => (entry: Import) => entry.file.startsWith(`${folder}/`)
+const show = (entries: readonly Import[]) => entries.map((entry) => `${entry.file} imports ${entry.target}`)
+
+/** Folders of src a folder may import besides itself and src/errors.ts. */
+const ALLOWED: Readonly<Record<string, readonly string[]>> = {
+  define: [],
+  graph: ['define'],
+  db: [],
+  connect: ['define', 'db'],
+  log: ['db'],
+  capture: ['graph', 'define', 'db', 'log'],
+  recompute: ['graph', 'define', 'db', 'log'],
+  score: ['graph', 'define', 'db', 'log'],
+}
+
+test('the reader of imports sees them all', () => {
+  const found = importsOf(
+    'src/a/b.ts',
+    "import type { A } from '../c/d.ts'\nimport x from 'pg'\nexport * from './e.ts'\nconst y = await import('../f.ts')\n",
+  )
+  expect(found.map((entry) => [entry.target, entry.typeOnly])).toEqual([
+    ['src/c/d.ts', true],
+    ['pg', false],
+    ['src/a/e.ts', false],
+    ['src/f.ts', false],
+  ])
+})
+
+test.each(Object.entries(ALLOWED))('src/%s imports only what it may', (folder, allowed) => {
+  const wrong = imports.filter(inside(`src/${folder}`)).filter(({ target }) => {
+    if (!target.startsWith('src/') && !/^(connectors|features|models|test|bench)\//.test(target)) return false
+    if (target === 'src/errors.ts' && folder !== 'define') return false
+    return ![folder, ...allowed].some((name) => target.startsWith(`src/${name}/`))
+  })
+  expect(show(wrong)).toEqual([])
+})
+
+test.each([
+  ['kafkajs', 'src/log/kafka'],
+  ['pg-logical-replication', 'src/capture'],
+  ['pg', 'src/db'],
+  ['@hubspot/api-client', 'connectors/hubspot'],
+  ['onnxruntime-node', 'src/score'],
+])('only one folder imports %s', (library, home) => {
+  const wrong = imports.filter((entry) => entry.target === library && !entry.typeOnly && !inside(home)(entry))
+  expect(show(wrong)).toEqual([])
+})
+
+test.each(['connectors', 'features', 'models'])('%s import only the words of src/define', (folder) => {
+  const wrong = imports
+    .filter(inside(folder))
+    .filter(({ target }) => target.startsWith('src/') && !target.startsWith('src/define/'))
+  expect(show(wrong)).toEqual([])
+})
