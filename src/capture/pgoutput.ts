@@ -85,7 +85,7 @@ class Reader {
 
   text(length: number): string {
     if (this.#at + length > this.#buffer.length) throw corrupt('a value longer than its message')
-    const value = this.#buffer.utf8Slice(this.#at, this.#at + length)
+    const value = this.#buffer.toString('utf8', this.#at, this.#at + length)
     this.#at += length
     return value
   }
@@ -93,7 +93,7 @@ class Reader {
   cstring(): string {
     const end = this.#buffer.indexOf(0, this.#at)
     if (end < 0) throw corrupt('a name without its end')
-    const value = this.#buffer.utf8Slice(this.#at, end)
+    const value = this.#buffer.toString('utf8', this.#at, end)
     this.#at = end + 1
     return value
   }

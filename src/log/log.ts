@@ -46,8 +46,8 @@ export interface Chunk {
   readonly entries: readonly Entry[]
   /** Position after the last entry: (lsn, END_OF_TRANSACTION) when the chunk ends with a commit, else the last entry's. */
   readonly end: Position
-  /** Exact end of the last commit record in the chunk, the only LSN that may be confirmed; null inside a transaction. */
-  readonly commitEndLsn: bigint | null
+  /** The last commit in the chunk; `endLsn`, the exact end of its record, is the only LSN that may be confirmed. */
+  readonly commit: { readonly lsn: bigint; readonly endLsn: bigint } | null
   /** Commit time of the last entry or commit, milliseconds since 1970. */
   readonly committedAtMs: number
   /** Estimated memory of the entries, bytes: what push-back counts. */

@@ -32,6 +32,8 @@ export interface Stage<Work> {
    * position still until it returns false.
    */
   sweep(context: ApplyContext): Promise<boolean>
+  /** Asked after each `apply`: has it made rows stale (a truncated table)? Then sweeping starts again. */
+  sweepNeeded?(): boolean
 }
 
 /** One old → new of a source column, kept with what it caused. */

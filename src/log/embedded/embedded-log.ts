@@ -21,11 +21,6 @@ interface StageCursor {
   next: number
 }
 
-interface Commit {
-  readonly lsn: bigint
-  readonly endLsn: bigint
-}
-
 interface Held {
   /** Sequence number after the last entry of the chunk. */
   readonly until: number
@@ -40,7 +35,7 @@ export class EmbeddedLog implements Log {
   #first = 0
   #held: Held[] = []
   #bytes = 0
-  #commits: Commit[] = []
+  #commits: NonNullable<Chunk['commit']>[] = []
   #confirmable: bigint | null = null
   #waitingAppends = 0
   #changed = Promise.withResolvers<void>()
@@ -65,11 +60,7 @@ export class EmbeddedLog implements Log {
       this.#held.push({ until: end, bytes: chunk.bytes })
       this.#bytes += chunk.bytes
     }
-    if (chunk.commitEndLsn !== null) {
-      // The chunk may end inside a later transaction: the confirmable commit is the last complete one.
-      const lsn = chunk.end.index === END_OF_TRANSACTION ? chunk.end.lsn : chunk.commitEndLsn - 1n
-      this.#commits.push({ lsn, endLsn: chunk.commitEndLsn })
-    }
+    if (chunk.commit !== null) this.#commits.push(chunk.commit)
     for (const cursor of this.#cursors.values()) this.#advance(cursor, cursor.start)
     this.#release()
     this.#announce()
@@ -125,7 +116,7 @@ export class EmbeddedLog implements Log {
   }
 
   #isCommitted(entry: Entry): boolean {
-    const lastCommit = this.#commits[this.#commits.length - 1]
+    const lastCommit = this.#commits.at(-1)
     return lastCommit !== undefined && lastCommit.lsn >= entry.position.lsn
   }
 
