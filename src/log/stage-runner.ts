@@ -127,7 +127,7 @@ class StageRunner<Work> {
       if (work !== null) await stage.apply(work, context)
       if (stage.sweepNeeded?.() === true) this.#isSweeping = true
       await faults?.hit(`${stage.name}:after-apply`)
-      await this.#move(context.client, batch.end)
+      await this.#move(context.client, batch.end, !this.#isSweeping)
       await faults?.hit(`${stage.name}:before-commit`)
     })
     await faults?.hit(`${stage.name}:after-commit`)
@@ -161,22 +161,16 @@ class StageRunner<Work> {
     const { stage } = this.#options
     const isMoreLeft = await this.#transaction([], async (context) => {
       const left = await stage.sweep(context)
-      if (!left) {
-        // Only now is everything up to the pending position true.
-        this.#isSweeping = false
-        await this.#move(context.client, this.#position).catch((error: unknown) => {
-          this.#isSweeping = true
-          throw error
-        })
-      }
+      // Only when nothing is left is everything up to the pending position true.
+      if (!left) await this.#move(context.client, this.#position, true)
       return left
     })
     this.#isSweeping = isMoreLeft
   }
 
-  async #move(client: Client, to: Position): Promise<void> {
+  async #move(client: Client, to: Position, mayReflect: boolean): Promise<void> {
     const { stage } = this.#options
-    const reflected = this.#isSweeping ? null : this.#pendingReflected
+    const reflected = mayReflect ? this.#pendingReflected : null
     const { rowCount } = await client.query({
       name: 'rescore-move-position',
       text: `update rescore.stage_position
