@@ -15,7 +15,13 @@ export type SourceRow = Readonly<Record<string, CellValue>>
 
 export type Message<S> =
   /** The record as it is now. Written only if it differs from the stored row; absent columns are left as they are. */
-  | { readonly op: 'upsert'; readonly table: Table; readonly row: SourceRow }
+  | {
+      readonly op: 'upsert'
+      readonly table: Table
+      readonly row: SourceRow
+      /** A column that only grows at the source: a stored row with a greater value is newer and is left as it is. */
+      readonly newerBy?: string
+    }
   /** The record is gone from the source. `key` holds the key columns. */
   | {
       readonly op: 'delete'
@@ -27,6 +33,17 @@ export type Message<S> =
   | { readonly op: 'merge'; readonly table: Table; readonly from: SourceRow; readonly into: SourceRow }
   /** All rows of `table` that match `scope` are exactly `rows`: others are deleted. For edges and histories. */
   | { readonly op: 'replace'; readonly table: Table; readonly scope: SourceRow; readonly rows: readonly SourceRow[] }
+  /**
+   * The source listed every key in (after, upTo] and these are all it has: other rows of that range are deleted.
+   * For tables whose one key column is a bigint. `after` null: from the lowest key.
+   */
+  | {
+      readonly op: 'sweep'
+      readonly table: Table
+      readonly after: bigint | null
+      readonly upTo: bigint
+      readonly present: readonly bigint[]
+    }
   /** One record that cannot be landed: kept in rescore.reject with its reason; the run goes on. */
   | {
       readonly op: 'reject'
@@ -88,6 +105,8 @@ export interface Stream<S = unknown> {
   /** Source tables this stream fills; created by the runtime where they are missing. */
   readonly tables: readonly Table[]
   readonly state: { readonly version: number; readonly schema: z.ZodType<S> }
+  /** Whose calls go first when the budget is short. Default: incremental. */
+  readonly priority?: Priority | undefined
   /** Pause between two runs that found nothing to wait for. */
   readonly everyMs: number
   /** One pass: ends when the source has nothing more for now. */

@@ -1,0 +1,92 @@
+/**
+ * Source tables in the database, made from their declarations.
+ *
+ * Invariant: only ever adds (schema, table, column, index); an existing column of another type is refused, because
+ * changing it would rewrite the user's data. Every table gets replica identity full, so that the log holds the old
+ * values. One transaction: a crash leaves nothing half made, and a second run finds nothing to do.
+ */
+import { type Queryable, quoteIdent, quoteTable } from '../db/pool.ts'
+import { POSTGRES_TYPE, type Table } from '../define/index.ts'
+import { RescoreError } from '../errors.ts'
+
+/** Key of the advisory lock that lets two processes start at once without racing on `create table if not exists`. */
+const CREATE_LOCK = 7_265_736_310
+
+/** How information_schema names the types, by how we write them. */
+const CATALOG_NAME: Readonly<Record<string, string>> = { timestamptz: 'timestamp with time zone' }
+
+export interface ColumnReference {
+  readonly table: Table
+  readonly column: string
+}
+
+function createTable(table: Table): string {
+  const columns = Object.entries(table.columns).map(
+    ([name, column]) => `${quoteIdent(name)} ${POSTGRES_TYPE[column.kind]}${column.nullable ? '' : ' not null'}`,
+  )
+  const key = table.key.map(quoteIdent).join(', ')
+  return `create table if not exists ${quoteTable(table.id)} (${columns.join(', ')}, primary key (${key}))`
+}
+
+async function existingColumns(client: Queryable, table: Table): Promise<ReadonlyMap<string, string>> {
+  const { rows } = await client.query<{ column_name: string; data_type: string }>(
+    'select column_name, data_type from information_schema.columns where table_schema = $1 and table_name = $2',
+    [table.schema, table.name],
+  )
+  return new Map(rows.map((row) => [row.column_name, row.data_type]))
+}
+
+async function ensureTable(client: Queryable, table: Table): Promise<void> {
+  await client.query(`create schema if not exists ${quoteIdent(table.schema)}`)
+  await client.query(createTable(table))
+  const existing = await existingColumns(client, table)
+  for (const [name, column] of Object.entries(table.columns)) {
+    const type = POSTGRES_TYPE[column.kind]
+    const found = existing.get(name)
+    if (found === undefined) {
+      await client.query(`alter table ${quoteTable(table.id)} add column ${quoteIdent(name)} ${type}`)
+    } else if (found !== (CATALOG_NAME[type] ?? type)) {
+      throw new RescoreError({
+        code: 'CONNECT_COLUMN_TYPE',
+        fate: 'stop',
+        message: `Column ${table.id}.${name} is ${found} in the database but ${column.kind}() (${type}) in the declaration.`,
+        mend: `Declare the column as it is, or change it: alter table ${table.id} alter column ${name} type ${type} using ${name}::${type};`,
+        context: { table: table.id, column: name },
+      })
+    }
+  }
+  const { rows } = await client.query<{ relreplident: string }>(
+    'select relreplident from pg_class where oid = $1::regclass',
+    [quoteTable(table.id)],
+  )
+  if (rows[0]?.relreplident !== 'f') await client.query(`alter table ${quoteTable(table.id)} replica identity full`)
+}
+
+/**
+ * Second and later columns of a multi-column key are looked up by the graph's reverse paths; the first is served by
+ * the primary key.
+ */
+function keyIndexes(table: Table): readonly ColumnReference[] {
+  return table.key.slice(1).map((column) => ({ table, column }))
+}
+
+/**
+ * @param client a connection inside a transaction
+ * @param foreignKeys columns that relations go through; each gets an index
+ * @throws RescoreError CONNECT_COLUMN_TYPE
+ */
+export async function ensureSourceTables(
+  client: Queryable,
+  tables: readonly Table[],
+  foreignKeys: readonly ColumnReference[] = [],
+): Promise<void> {
+  await client.query('select pg_advisory_xact_lock($1)', [CREATE_LOCK])
+  const unique = [...new Map(tables.map((table) => [table.id, table])).values()]
+  for (const table of unique) await ensureTable(client, table)
+  for (const { table, column } of [...unique.flatMap(keyIndexes), ...foreignKeys]) {
+    const name = `${table.name}_${column}_idx`.slice(0, 63)
+    await client.query(
+      `create index if not exists ${quoteIdent(name)} on ${quoteTable(table.id)} (${quoteIdent(column)})`,
+    )
+  }
+}
