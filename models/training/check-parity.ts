@@ -32,10 +32,10 @@ function aggregate(input: Extract<AnyInput, { input: 'aggregate' }>, history: re
   throw new Error(`Aggregate ${operation.op} is not used by the features compared here.`)
 }
 
-function valueOf(input: AnyInput, from: Case): unknown {
+function inputValue(input: AnyInput, from: Case): unknown {
   if (input.input === 'column') return from.columns[input.column] ?? null
   if (input.input === 'aggregate') return aggregate(input, from.history)
-  const inputs = Object.entries(input.inputs).map(([alias, each]) => [alias, valueOf(each, from)] as const)
+  const inputs = Object.entries(input.inputs).map(([alias, each]) => [alias, inputValue(each, from)] as const)
   return input.compute(Object.fromEntries(inputs))
 }
 
@@ -54,7 +54,7 @@ let compared = 0
 const differences: string[] = []
 for (const each of cases) {
   for (const feature of features.filter(({ name }) => name in each.features)) {
-    const [ours, theirs] = [valueOf(feature, each), each.features[feature.name]]
+    const [ours, theirs] = [inputValue(feature, each), each.features[feature.name]]
     compared += 1
     if (differs(ours, theirs))
       differences.push(`${each.id} ${each.date} ${feature.name}: ${ours} here, ${theirs} in Python`)
