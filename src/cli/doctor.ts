@@ -1,0 +1,31 @@
+/** `rescore doctor`: what is wrong and how to mend it; exit 3 when anything is. */
+import type { Command } from 'commander'
+import { loadProject } from '../config.ts'
+import { compileGraph } from '../graph/compile.ts'
+import { examine } from '../observe/doctor.ts'
+import { type Common, command } from './command.ts'
+import { connect } from './connection.ts'
+import { EXIT } from './exit.ts'
+import { print, printJson } from './output.ts'
+
+export function doctorCommand(signal: AbortSignal): Command {
+  return command('doctor', 'What is wrong with this set-up, and the mend for each', [
+    ['rescore doctor', 'check configuration, database, slot, connectors and models'],
+    ['rescore doctor --json', 'the same for a health check; exit 3 when there are problems'],
+  ]).action(async (options: Common) => {
+    const { pool, environment } = await connect(process.cwd())
+    try {
+      // Reached first, so that "not reachable" ends with its own exit code.
+      await pool.query('select 1')
+      const config = await loadProject(process.cwd())
+      const tables = compileGraph(config).tables.map((table) => table.id)
+      const problems = await examine({ pool, config, tables, slot: environment.RESCORE_SLOT, signal })
+      if (problems.length > 0) process.exitCode = EXIT.problems
+      if (options.json === true) return printJson({ problems })
+      if (problems.length === 0) return print('nothing is wrong')
+      for (const { check, message, mend } of problems) print(`${check}: ${message}\n  mend: ${mend}`)
+    } finally {
+      await pool.end()
+    }
+  })
+}

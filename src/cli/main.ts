@@ -1,0 +1,62 @@
+/**
+ * The `rescore` program: parses, runs one command, and turns whatever comes of it into a line and an exit code.
+ * Invariant: every failure is printed with code, message and mend; the first Ctrl-C asks, the second forces.
+ */
+import { Command, CommanderError } from 'commander'
+import { doctorCommand } from './doctor.ts'
+import { EXIT, exitCodeOf, explained } from './exit.ts'
+import { explainCommand } from './explain.ts'
+import { migrateCommand } from './migrate.ts'
+import { printError } from './output.ts'
+import { resyncCommand } from './resync.ts'
+import { statusCommand } from './status.ts'
+import { waitCommand } from './wait.ts'
+
+export function createProgram(signal: AbortSignal): Command {
+  const program = new Command('rescore')
+    .description('Keeps every ML classification in a Postgres database true to the CRM')
+    .addHelpText(
+      'after',
+      '\nEach command has --help with examples. Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 problems found, 4 not reachable.',
+    )
+  const commands = [
+    migrateCommand(),
+    statusCommand(),
+    explainCommand(),
+    waitCommand(signal),
+    doctorCommand(signal),
+    resyncCommand(),
+  ]
+  for (const command of commands) program.addCommand(command)
+  for (const command of [program, ...commands]) command.exitOverride().showHelpAfterError('(see --help)')
+  return program
+}
+
+/** @returns the exit code, unless a command has set `process.exitCode` itself */
+export async function run(argv: readonly string[], signal: AbortSignal): Promise<number | null> {
+  try {
+    await createProgram(signal).parseAsync([...argv], { from: 'user' })
+    return null
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+    if (signal.aborted) return EXIT.interrupted
+    const known = explained(error)
+    printError(known, argv.includes('--json'))
+    return exitCodeOf(known)
+  }
+}
+
+function onSignals(): AbortSignal {
+  const controller = new AbortController()
+  const stop = () => {
+    if (controller.signal.aborted) process.exit(EXIT.interrupted)
+    controller.abort(new Error('interrupted'))
+  }
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, stop)
+  return controller.signal
+}
+
+if (process.argv[1] !== undefined && /[\\/]src[\\/]cli[\\/]main\.[jt]s$/.test(process.argv[1])) {
+  const code = await run(process.argv.slice(2), onSignals())
+  if (code !== null) process.exitCode = code
+}

@@ -1,0 +1,216 @@
+/**
+ * What is wrong with a set-up, and the mend for each.
+ * Invariant: read-only and never interactive; each check stands alone, so one failure hides no other.
+ */
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { type Pool, quoteTable } from '../db/pool.ts'
+import type { ProjectConfig, SourceContext } from '../define/index.ts'
+import { asError, isRescoreError } from '../errors.ts'
+
+export interface Problem {
+  readonly check: string
+  readonly message: string
+  readonly mend: string
+}
+
+export interface DoctorOptions {
+  readonly pool: Pool
+  readonly config: ProjectConfig
+  /** `schema.name` of every table whose changes are read. */
+  readonly tables: readonly string[]
+  readonly slot: string
+  readonly signal: AbortSignal
+}
+
+const RETAINED_WARNING_BYTES = 1_073_741_824
+const CALL_TIMEOUT_MS = 15_000
+
+type Check = (options: DoctorOptions) => Promise<readonly Problem[]>
+
+const server: Check = async ({ pool }) => {
+  const { rows } = await pool.query<{
+    version: number
+    wal_level: string
+    keep: string
+    may: boolean
+    create: boolean
+  }>(
+    `select current_setting('server_version_num')::integer as version, current_setting('wal_level') as wal_level,
+            current_setting('max_slot_wal_keep_size') as keep,
+            (select rolreplication or rolsuper from pg_roles where rolname = current_user) as may,
+            has_database_privilege(current_database(), 'CREATE') as create`,
+  )
+  const [row] = rows
+  if (row === undefined) return []
+  const problems: Problem[] = []
+  const add = (check: string, message: string, mend: string) => problems.push({ check, message, mend })
+  if (row.version < 150_000) add('server', `PostgreSQL is version ${row.version}.`, 'Use PostgreSQL 15 or newer.')
+  if (row.wal_level !== 'logical') {
+    add(
+      'wal_level',
+      `wal_level is '${row.wal_level}'.`,
+      "alter system set wal_level = 'logical', then restart PostgreSQL.",
+    )
+  }
+  if (!row.may) add('privileges', 'The role may not read the replication slot.', 'alter role current_user replication;')
+  if (!row.create) add('privileges', 'The role may not create schemas.', 'grant create on database … to the role;')
+  if (row.keep === '-1') {
+    add(
+      'retained WAL',
+      'max_slot_wal_keep_size is unlimited: a service that stays away fills the disk.',
+      "alter system set max_slot_wal_keep_size = '8GB'; select pg_reload_conf();",
+    )
+  }
+  return problems
+}
+
+const identities: Check = async ({ pool, tables }) => {
+  const { rows } = await pool.query<{ id: string; identity: string | null }>(
+    `select t.id, c.relreplident as identity from unnest($1::text[]) as t(id)
+     left join pg_class c on c.oid = to_regclass(t.id)`,
+    [tables.map(quoteTable)],
+  )
+  return rows.flatMap(({ id, identity }): Problem[] => {
+    if (identity === 'f') return []
+    if (identity === null) {
+      return [
+        {
+          check: 'tables',
+          message: `Table ${id} does not exist.`,
+          mend: 'rescore start creates what connectors fill; create others.',
+        },
+      ]
+    }
+    return [
+      {
+        check: 'replica identity',
+        message: `Table ${id} does not log old values.`,
+        mend: `alter table ${id} replica identity full;`,
+      },
+    ]
+  })
+}
+
+const slotState: Check = async ({ pool, slot }) => {
+  const { rows } = await pool.query<{
+    active: boolean
+    wal_status: string | null
+    reason: string | null
+    retained: number
+  }>(
+    `select active, wal_status, invalidation_reason as reason,
+            greatest(0, pg_current_wal_insert_lsn() - restart_lsn)::float8 as retained
+     from pg_replication_slots where slot_name = $1`,
+    [slot],
+  )
+  const [row] = rows
+  if (row === undefined) {
+    return [
+      {
+        check: 'slot',
+        message: `The slot '${slot}' does not exist.`,
+        mend: 'rescore start makes it the first time; if it was lost: rescore resync',
+      },
+    ]
+  }
+  const problems: Problem[] = []
+  if (row.wal_status === 'lost' || row.reason !== null) {
+    problems.push({
+      check: 'slot',
+      message: `The slot '${slot}' was invalidated (${row.reason ?? row.wal_status}).`,
+      mend: 'rescore resync',
+    })
+  }
+  if (row.retained > RETAINED_WARNING_BYTES) {
+    const gigabytes = (row.retained / RETAINED_WARNING_BYTES).toFixed(1)
+    problems.push({
+      check: 'retained WAL',
+      message: `The slot '${slot}' holds back ${gigabytes} GiB of WAL${row.active ? '' : ' and nothing reads it'}.`,
+      mend: row.active
+        ? 'See rescore status for the stage that is behind.'
+        : 'rescore start; or drop the slot if it is not wanted any more.',
+    })
+  }
+  return problems
+}
+
+const modelFiles: Check = async ({ config }) => {
+  const problems: Problem[] = []
+  for (const model of config.models) {
+    const manifest = new URL('manifest.json', model.folder)
+    const mend = `Train it or take the committed files: ${model.folder}`
+    if (!existsSync(manifest)) {
+      problems.push({ check: 'models', message: `Model '${model.name}' has no manifest.json.`, mend })
+      continue
+    }
+    const text = await readFile(manifest, 'utf8')
+    const artifact = new URL('model.onnx', model.folder)
+    if (!existsSync(artifact)) {
+      problems.push({ check: 'models', message: `Model '${model.name}' has no model.onnx.`, mend })
+      continue
+    }
+    const hash = createHash('sha256')
+      .update(await readFile(artifact))
+      .digest('hex')
+    if (!text.includes(hash)) {
+      problems.push({
+        check: 'models',
+        message: `The artifact of model '${model.name}' is not the one its manifest names.`,
+        mend,
+      })
+    }
+  }
+  return problems
+}
+
+const connectors: Check = async ({ config, signal }) => {
+  const context: SourceContext = {
+    now: Date.now,
+    signal,
+    log: { info: () => undefined, warn: () => undefined },
+    call: async (options, attempt) => {
+      const timeout = AbortSignal.timeout(options.timeoutMs ?? CALL_TIMEOUT_MS)
+      return (await attempt(AbortSignal.any([signal, timeout]))).value
+    },
+  }
+  const problems: Problem[] = []
+  for (const connector of config.connectors) {
+    try {
+      const found = await connector.check(context)
+      problems.push(...found.map(({ message, mend }) => ({ check: `connector ${connector.name}`, message, mend })))
+    } catch (error) {
+      problems.push(asProblem(`connector ${connector.name}`, error))
+    }
+  }
+  return problems
+}
+
+/** A credential never stands in a message: connectors keep them out. */
+function asProblem(check: string, error: unknown): Problem {
+  const { message } = asError(error)
+  const hasMend = error instanceof Error && 'mend' in error && typeof error.mend === 'string'
+  const mend = isRescoreError(error) ? error.mend : hasMend ? String(error.mend) : 'See the message.'
+  return { check, message, mend }
+}
+
+const CHECKS: readonly (readonly [string, Check])[] = [
+  ['server', server],
+  ['tables', identities],
+  ['slot', slotState],
+  ['models', modelFiles],
+  ['connectors', connectors],
+]
+
+export async function examine(options: DoctorOptions): Promise<readonly Problem[]> {
+  const problems: Problem[] = []
+  for (const [name, check] of CHECKS) {
+    try {
+      problems.push(...(await check(options)))
+    } catch (error) {
+      problems.push(asProblem(name, error))
+    }
+  }
+  return problems
+}

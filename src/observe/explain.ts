@@ -1,0 +1,173 @@
+/**
+ * Why an entity is classified as it is: from source change to features to score, back through history.
+ *
+ * Invariant: reads only what the stages wrote with their effects; a score is tied to the feature row it was made from
+ * by that row's position, never by a guess from times.
+ */
+import type { Queryable } from '../db/pool.ts'
+import { RescoreError } from '../errors.ts'
+import type { Cause, FeatureMove } from '../log/stage.ts'
+
+export interface ExplainedScore {
+  readonly model: string
+  readonly modelVersion: string
+  readonly op: 'insert' | 'update' | 'delete'
+  readonly from: { readonly label: string; readonly probability: number } | null
+  readonly to: { readonly label: string; readonly probability: number } | null
+  readonly scoredAt: string
+}
+
+export interface ExplainedStep {
+  /** When the values became valid; PostgreSQL's text form, UTC. */
+  readonly at: string
+  readonly op: 'insert' | 'update' | 'delete'
+  readonly causes: readonly Cause[]
+  /** Causes beyond those kept. */
+  readonly causesLeftOut: number
+  readonly moves: readonly FeatureMove[]
+  readonly scores: readonly ExplainedScore[]
+}
+
+export interface Explanation {
+  readonly entity: string
+  readonly key: string
+  readonly now: readonly {
+    readonly model: string
+    readonly modelVersion: string
+    readonly label: string
+    readonly probability: number
+    readonly scoredAt: string
+  }[]
+  /** Set while the entity cannot be computed; what is shown is then the last that could be. */
+  readonly quarantined: {
+    readonly feature: string
+    readonly code: string
+    readonly reason: string
+    readonly since: string
+  } | null
+  /** Newest first. */
+  readonly steps: readonly ExplainedStep[]
+}
+
+type Moves = Readonly<Record<string, { readonly from: FeatureMove['from']; readonly to: FeatureMove['to'] }>>
+
+interface ScoreRow {
+  readonly model: string
+  readonly model_version: string
+  readonly op: ExplainedScore['op']
+  readonly from_label: string | null
+  readonly from_probability: number | null
+  readonly to_label: string | null
+  readonly to_probability: number | null
+  readonly scored_at: string
+  readonly features_lsn: string
+}
+
+interface FeatureRow {
+  readonly op: ExplainedStep['op']
+  readonly changed: Moves | null
+  readonly causes: readonly Cause[] | null
+  readonly cause_count: number
+  readonly valid_at: string
+  readonly snap_lsn: string
+}
+
+function labelled(label: string | null, probability: number | null) {
+  return label === null || probability === null ? null : { label, probability }
+}
+
+function score(row: ScoreRow): ExplainedScore {
+  return {
+    model: row.model,
+    modelVersion: row.model_version,
+    op: row.op,
+    from: labelled(row.from_label, row.from_probability),
+    to: labelled(row.to_label, row.to_probability),
+    scoredAt: row.scored_at,
+  }
+}
+
+/** Puts each score under the feature row it was made from; what has none (a new model version) stands alone. */
+function steps(features: readonly FeatureRow[], scores: readonly ScoreRow[]): ExplainedStep[] {
+  const bySource = Map.groupBy(scores, (row) => row.features_lsn)
+  const fromFeatures = features.map((row): ExplainedStep => {
+    const made = bySource.get(row.snap_lsn) ?? []
+    bySource.delete(row.snap_lsn)
+    const causes = row.causes ?? []
+    return {
+      at: row.valid_at,
+      op: row.op,
+      causes,
+      causesLeftOut: Math.max(0, row.cause_count - causes.length),
+      moves: Object.entries(row.changed ?? {}).map(([feature, { from, to }]) => ({ feature, from, to })),
+      scores: made.map(score),
+    }
+  })
+  const alone = [...bySource.values()].flat().map(
+    (row): ExplainedStep => ({
+      at: row.scored_at,
+      op: row.op,
+      causes: [],
+      causesLeftOut: 0,
+      moves: [],
+      scores: [score(row)],
+    }),
+  )
+  return [...fromFeatures, ...alone].sort((a, b) => (a.at < b.at ? 1 : a.at > b.at ? -1 : 0))
+}
+
+/** @throws RescoreError CLI_UNKNOWN_ENTITY when nothing was ever derived for the key */
+export async function explain(
+  db: Queryable,
+  options: { readonly entity: string; readonly key: string; readonly limit: number },
+): Promise<Explanation> {
+  const { entity, key, limit } = options
+  const now = await db.query<{
+    model: string
+    model_version: string
+    label: string
+    probability: number
+    scored_at: string
+  }>(
+    `select model, model_version, label, probability, scored_at::text from rescore.classification
+     where entity = $1 and key = $2 order by model`,
+    [entity, key],
+  )
+  const features = await db.query<FeatureRow>(
+    `select op, changed, causes, cause_count, valid_at::text, snap_lsn::text from rescore.feature_history
+     where entity = $1 and key = $2 order by id desc limit $3`,
+    [entity, key, limit],
+  )
+  const scores = await db.query<ScoreRow>(
+    `select model, model_version, op, from_label, from_probability, to_label, to_probability, scored_at::text,
+            features_lsn::text from rescore.classification_history
+     where entity = $1 and key = $2 order by id desc limit $3`,
+    [entity, key, limit * 8],
+  )
+  const aside = await db.query<{ feature: string; code: string; reason: string; since: string }>(
+    'select feature, code, reason, since::text from rescore.quarantine where entity = $1 and key = $2',
+    [entity, key],
+  )
+  const chain = steps(features.rows, scores.rows)
+  if (chain.length === 0 && now.rows.length === 0 && aside.rows.length === 0) {
+    throw new RescoreError({
+      code: 'CLI_UNKNOWN_ENTITY',
+      fate: 'stop',
+      message: `Nothing is known of ${entity} '${key}'.`,
+      mend: `Check the key; \`select key from rescore.features_${entity} limit 5\` shows some. A new row: rescore wait --until-reflected`,
+    })
+  }
+  return {
+    entity,
+    key,
+    now: now.rows.map((row) => ({
+      model: row.model,
+      modelVersion: row.model_version,
+      label: row.label,
+      probability: row.probability,
+      scoredAt: row.scored_at,
+    })),
+    quarantined: aside.rows[0] ?? null,
+    steps: chain.slice(0, limit),
+  }
+}

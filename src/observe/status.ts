@@ -1,0 +1,108 @@
+/**
+ * One look at the running service: stages, slot, connectors, and what is kept aside.
+ * Invariant: read-only, one snapshot, and cheap enough to be asked every second.
+ */
+import type { Pool } from '../db/pool.ts'
+import { withTransaction } from '../db/pool.ts'
+
+export interface StageStatus {
+  readonly stage: string
+  /** Seconds; null: not measured yet. */
+  readonly lagSeconds: number | null
+  readonly lagTrend: string | null
+  readonly ratePerSecond: number | null
+  /** Entries not yet handled. */
+  readonly backlog: number
+  readonly sweeping: boolean
+  readonly reflectedLsn: string
+  readonly reflectedAt: string | null
+  /** WAL written since the reflected position, ours or not. */
+  readonly behindBytes: number
+  readonly lastError: string | null
+  readonly lastErrorAt: string | null
+}
+
+export interface Status {
+  readonly stages: readonly StageStatus[]
+  readonly slot: {
+    readonly name: string
+    readonly active: boolean
+    readonly walStatus: string | null
+    readonly retainedBytes: number
+  } | null
+  readonly connectors: readonly {
+    readonly connector: string
+    readonly stream: string
+    readonly done: number | null
+    readonly total: number | null
+    readonly updatedAt: string
+  }[]
+  readonly classifications: readonly { readonly model: string; readonly label: string; readonly count: number }[]
+  readonly quarantined: number
+  readonly rejected: number
+}
+
+interface StageRow {
+  readonly stage: string
+  readonly reflected_lsn: string
+  readonly reflected_at: string | null
+  readonly behind: number
+  readonly lag_seconds: number | null
+  readonly lag_trend: string | null
+  readonly rate_per_second: number | null
+  readonly backlog: number | null
+  readonly sweeping: boolean | null
+  readonly last_error: string | null
+  readonly last_error_at: string | null
+}
+
+const STAGES = `select p.stage, p.reflected_lsn::text, p.reflected_at::text,
+  greatest(0, pg_current_wal_insert_lsn() - p.reflected_lsn)::float8 as behind, s.lag_seconds, s.lag_trend, s.rate_per_second,
+  s.backlog::float8 as backlog, s.sweeping, s.last_error, s.last_error_at::text
+  from rescore.stage_position p left join rescore.stage_status s using (stage) where p.partition = 0 order by p.lsn desc, p.stage`
+
+const SLOT = `select s.slot_name as name, s.active, s.wal_status as "walStatus",
+  greatest(0, pg_current_wal_insert_lsn() - s.restart_lsn)::float8 as "retainedBytes"
+  from pg_replication_slots s join rescore.capture c on c.slot = s.slot_name`
+
+const CONNECTORS = `select connector, stream, done::float8 as done, total::float8 as total, updated_at::text as "updatedAt"
+  from rescore.connector_state order by connector, stream`
+
+export async function readStatus(pool: Pool): Promise<Status> {
+  return withTransaction(pool, { isolation: 'repeatable read', readOnly: true }, async (client) => {
+    const stages = await client.query<StageRow>(STAGES)
+    const slot = await client.query<NonNullable<Status['slot']>>(SLOT)
+    const connectors = await client.query<Status['connectors'][number]>(CONNECTORS)
+    const labels = await client.query<Status['classifications'][number]>(
+      'select model, label, count(*)::float8 as count from rescore.classification group by 1, 2 order by 1, 2',
+    )
+    const aside = await client.query<{ quarantined: number; rejected: number }>(
+      `select (select count(*) from rescore.quarantine)::float8 as quarantined,
+              (select count(*) from rescore.reject)::float8 as rejected`,
+    )
+    return {
+      stages: stages.rows.map(stageStatus),
+      slot: slot.rows[0] ?? null,
+      connectors: connectors.rows,
+      classifications: labels.rows,
+      quarantined: aside.rows[0]?.quarantined ?? 0,
+      rejected: aside.rows[0]?.rejected ?? 0,
+    }
+  })
+}
+
+function stageStatus(row: StageRow): StageStatus {
+  return {
+    stage: row.stage,
+    lagSeconds: row.lag_seconds,
+    lagTrend: row.lag_trend,
+    ratePerSecond: row.rate_per_second,
+    backlog: row.backlog ?? 0,
+    sweeping: row.sweeping ?? false,
+    reflectedLsn: row.reflected_lsn,
+    reflectedAt: row.reflected_at,
+    behindBytes: row.behind,
+    lastError: row.last_error,
+    lastErrorAt: row.last_error_at,
+  }
+}
