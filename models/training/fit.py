@@ -94,7 +94,7 @@ def write(path, content):
 
 
 def export(folder, model, test, inputs, spec, threshold):
-    graph = convert_sklearn(model, initial_types=[('features', FloatTensorType([None, len(inputs)]))], target_opset=18,
+    graph = convert_sklearn(model, spec['name'], initial_types=[('features', FloatTensorType([None, len(inputs)]))], target_opset=18,
                             options={id(model): {'zipmap': False}})
     data = graph.SerializeToString()
     with open(os.path.join(folder, 'model.onnx'), 'wb') as out:
