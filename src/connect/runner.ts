@@ -15,7 +15,7 @@ import { type Checkpoint, type Landable, type Landed, land, type StreamIdentity 
 import { type ColumnReference, ensureSourceTables } from './source-tables.ts'
 import { readState } from './state.ts'
 
-export const MAX_BUFFERED_MESSAGES = 5_000
+export const MAX_BUFFERED_MESSAGES = 20_000
 export const MAX_BUFFERED_BYTES = 64 * 1024 * 1024
 
 export interface ConnectLog {

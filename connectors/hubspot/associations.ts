@@ -1,0 +1,79 @@
+/**
+ * Associations as rows. Adding or removing one need not touch either record, so besides the refresh that follows each
+ * changed record a stream goes over all records of the left side again and again.
+ * Invariant: the rows of one record are replaced as a whole, so a removed edge disappears.
+ */
+import { z } from 'zod'
+import { defineStream, type Message, type SourceContext, type Stream } from '../../src/define/index.ts'
+import type { HubspotApi } from './api.ts'
+import type { EdgeSpec, ObjectType } from './object-type.ts'
+import { listRecords, readAssociations } from './records.ts'
+
+async function edgeMessages(
+  api: HubspotApi,
+  context: SourceContext,
+  from: string,
+  edge: EdgeSpec,
+  ids: readonly string[],
+): Promise<readonly Message<never>[]> {
+  const found = await readAssociations(api, context, { from, to: edge.to, ids })
+  return [...found].map(([id, edges]) => ({
+    op: 'replace',
+    table: edge.table,
+    scope: { [edge.fromColumn]: id },
+    rows: edges.map(({ to, typeId, label }) => ({
+      [edge.fromColumn]: id,
+      [edge.toColumn]: to,
+      type_id: typeId,
+      label,
+    })),
+  }))
+}
+
+/** `replace` messages for all edges of the records with these ids. */
+export async function associationMessages(
+  api: HubspotApi,
+  context: SourceContext,
+  object: ObjectType,
+  ids: readonly string[],
+): Promise<readonly Message<never>[]> {
+  if (ids.length === 0) return []
+  const perEdge = await Promise.all(object.edges.map((edge) => edgeMessages(api, context, object.type, edge, ids)))
+  return perEdge.flat()
+}
+
+const refreshState = z.object({ after: z.string().nullable(), done: z.number(), passes: z.number() })
+type RefreshState = z.infer<typeof refreshState>
+
+/** Goes over all records of a type page by page; each pass ends where the list does. */
+export function associationStream(
+  api: HubspotApi,
+  object: ObjectType,
+  everyMs: number,
+  ready: (context: SourceContext) => Promise<void>,
+): Stream<RefreshState> {
+  return defineStream<RefreshState>({
+    name: `${object.type}_associations`,
+    tables: object.edges.map((edge) => edge.table),
+    state: { version: 1, schema: refreshState },
+    everyMs,
+    priority: 'sweep',
+    async *sync(context) {
+      await ready(context)
+      const passes = context.state?.passes ?? 0
+      let after = context.state?.after ?? null
+      let done = after === null ? 0 : (context.state?.done ?? 0)
+      for (;;) {
+        const read = { type: object.type, properties: [object.cursor], history: [], after }
+        const { results, paging } = await listRecords(api, context, read)
+        const ids = results.map((record) => record.id)
+        yield* await associationMessages(api, context, object, ids)
+        done += ids.length
+        after = paging?.next?.after ?? null
+        const ended = after === null
+        yield { op: 'checkpoint', state: { after, done, passes: ended ? passes + 1 : passes }, done }
+        if (ended) return
+      }
+    },
+  })
+}

@@ -1,0 +1,134 @@
+/**
+ * One object type of the portal as this connector reads it, and how its records become messages.
+ * Invariant: every way of reading a record (list, search, sweep) goes through here, so all write the same row.
+ */
+import type { Message, SourceContext, Table } from '../../src/define/index.ts'
+import type { HubspotApi } from './api.ts'
+import { coerceRecord, coerceValue, propertiesOf } from './coerce.ts'
+import { type HubspotRecord, pageSize, type ReadOptions, readRecord, readRecords } from './records.ts'
+
+/** Edges of this type, as seen from it. */
+export interface EdgeSpec {
+  readonly to: string
+  readonly table: Table
+  readonly fromColumn: string
+  readonly toColumn: string
+}
+
+export interface ObjectType {
+  readonly type: 'companies' | 'contacts' | 'deals'
+  readonly table: Table
+  /** Property that says when a record was last modified. */
+  readonly cursor: 'hs_lastmodifieddate' | 'lastmodifieddate'
+  readonly edges: readonly EdgeSpec[]
+  /** Where past values of `historyProperties` go, if anywhere. */
+  readonly historyTable: Table | undefined
+  readonly historyProperties: readonly string[]
+}
+
+/** Old ids that a merged record carries; unknown properties are ignored by HubSpot in reads. */
+const MERGED_IDS = ['hs_merged_object_ids', 'hs_calculated_merged_vids']
+
+export function readOptionsOf(object: ObjectType): ReadOptions {
+  return {
+    type: object.type,
+    properties: [...new Set([...propertiesOf(object.table), object.cursor, ...MERGED_IDS])],
+    history: object.historyProperties,
+  }
+}
+
+function* mergeMessages(object: ObjectType, record: HubspotRecord): Generator<Message<never>> {
+  for (const property of MERGED_IDS) {
+    for (const part of (record.properties[property] ?? '').split(';')) {
+      const from = part.split(':')[0]?.trim() ?? ''
+      if (/^\d+$/.test(from) && from !== record.id) {
+        yield { op: 'merge', table: object.table, from: { id: from }, into: { id: record.id } }
+      }
+    }
+  }
+}
+
+/** Added, never replaced: HubSpot forgets old versions, the table keeps them. */
+function* historyMessages(object: ObjectType, record: HubspotRecord): Generator<Message<never>> {
+  const table = object.historyTable
+  if (table === undefined) return
+  for (const [property, versions] of Object.entries(record.propertiesWithHistory ?? {})) {
+    if (!object.historyProperties.includes(property)) continue
+    for (const { value, timestamp, sourceType } of versions) {
+      const changedAt = coerceValue('timestamp', timestamp)
+      if (changedAt === undefined || changedAt === null) continue
+      const row = {
+        company_id: record.id,
+        property,
+        changed_at: changedAt,
+        value: coerceValue('text', value) ?? null,
+        source_type: sourceType ?? null,
+      }
+      yield { op: 'upsert', table, row }
+    }
+  }
+}
+
+/** Messages of records as they are now; grouped by table, so that they land in few statements. */
+export function* recordMessages(object: ObjectType, records: readonly HubspotRecord[]): Generator<Message<never>> {
+  const newerBy = Object.hasOwn(object.table.columns, object.cursor) ? { newerBy: object.cursor } : {}
+  for (const record of records) {
+    yield {
+      op: 'upsert',
+      table: object.table,
+      row: coerceRecord(object.table, record.id, record.properties),
+      ...newerBy,
+    }
+  }
+  for (const record of records) yield* mergeMessages(object, record)
+  for (const record of records) yield* historyMessages(object, record)
+}
+
+export interface FetchedRecords {
+  readonly records: readonly HubspotRecord[]
+  readonly messages: readonly Message<never>[]
+}
+
+/** What became of an id the batch read did not answer. */
+async function missingMessages(
+  api: HubspotApi,
+  context: SourceContext,
+  object: ObjectType,
+  id: string,
+): Promise<FetchedRecords> {
+  const { table } = object
+  const options = { ...readOptionsOf(object), history: [], id }
+  const found = await readRecord(api, context, options)
+  if (found !== undefined) {
+    const merge: Message<never>[] =
+      found.id === id ? [] : [{ op: 'merge', table, from: { id }, into: { id: found.id } }]
+    return { records: [found], messages: [...recordMessages(object, [found]), ...merge] }
+  }
+  const archived = await readRecord(api, context, { ...options, archived: true })
+  const reason = archived === undefined ? 'gone' : 'archived'
+  return { records: [], messages: [{ op: 'delete', table, key: { id }, reason }] }
+}
+
+/** Current records of `ids` (at most one page of them), and a delete or merge for each that is no longer there. */
+export async function fetchRecords(
+  api: HubspotApi,
+  context: SourceContext,
+  object: ObjectType,
+  ids: readonly string[],
+): Promise<FetchedRecords> {
+  const options = readOptionsOf(object)
+  const records: HubspotRecord[] = []
+  const size = pageSize(options)
+  for (let start = 0; start < ids.length; start += size) {
+    records.push(...(await readRecords(api, context, { ...options, ids: ids.slice(start, start + size) })))
+  }
+  const messages = [...recordMessages(object, records)]
+  const answered = new Set(records.map((record) => record.id))
+  for (const id of ids) {
+    if (answered.has(id)) continue
+    const missing = await missingMessages(api, context, object, id)
+    records.push(...missing.records)
+    messages.push(...missing.messages)
+  }
+  return { records, messages }
+}

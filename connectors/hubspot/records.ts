@@ -1,0 +1,214 @@
+/**
+ * The four ways records are read: listed, searched for ids, fetched by id, and their associations. Each answer is
+ * checked against the shape this connector relies on, and a page of another shape is a transient failure, never data.
+ */
+import { z } from 'zod'
+import { type SourceContext, SourceError } from '../../src/define/index.ts'
+import type { HubspotApi } from './api.ts'
+
+const properties = z.record(z.string(), z.string().nullable())
+const version = z.object({
+  value: z.string().nullish(),
+  timestamp: z.string(),
+  sourceType: z.string().nullish(),
+})
+const record = z.object({
+  id: z.string(),
+  properties,
+  propertiesWithHistory: z.record(z.string(), z.array(version)).nullish(),
+})
+const paging = z.object({ next: z.object({ after: z.string() }).nullish() }).nullish()
+const page = z.object({ results: z.array(record), paging })
+const associationPage = z.object({
+  results: z.array(
+    z.object({
+      from: z.object({ id: z.string() }),
+      to: z.array(
+        z.object({
+          toObjectId: z.union([z.string(), z.number()]).transform(String),
+          associationTypes: z.array(z.object({ typeId: z.number(), label: z.string().nullish() })),
+        }),
+      ),
+      paging,
+    }),
+  ),
+  errors: z.array(z.object({ category: z.string().nullish(), subCategory: z.string().nullish() })).nullish(),
+})
+
+export type HubspotRecord = z.infer<typeof record>
+export type HubspotPage = z.infer<typeof page>
+
+export interface AssociationEdge {
+  readonly to: string
+  readonly typeId: number
+  readonly label: string | null
+}
+
+function checked<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return parsed.data
+  const issues = parsed.error.issues.slice(0, 3).map((issue) => `${issue.path.join('.')}: ${issue.message}`)
+  throw new SourceError({
+    kind: 'transient',
+    code: 'HUBSPOT_UNEXPECTED_ANSWER',
+    message: `${what} answered a shape this connector does not know: ${issues.join('; ')}.`,
+    mend: 'It is repeated by itself. If it lasts, set HUBSPOT_API_VERSION to a version this connector supports.',
+  })
+}
+
+export interface ReadOptions {
+  readonly type: string
+  readonly properties: readonly string[]
+  readonly history: readonly string[]
+}
+
+/** With histories HubSpot allows half as many records in one call. */
+export function pageSize(options: ReadOptions): number {
+  return options.history.length > 0 ? 50 : 100
+}
+
+/** One page of all records of a type, ids ascending. */
+export async function listRecords(
+  api: HubspotApi,
+  context: SourceContext,
+  options: ReadOptions & { readonly after: string | null; readonly archived?: boolean },
+): Promise<HubspotPage> {
+  const { type, after, archived = false } = options
+  const answer = await api.request(context, {
+    budget: 'burst',
+    method: 'GET',
+    path: api.paths.objects(type),
+    query: {
+      limit: String(pageSize(options)),
+      properties: options.properties.join(','),
+      ...(options.history.length > 0 ? { propertiesWithHistory: options.history.join(',') } : {}),
+      ...(after === null ? {} : { after }),
+      ...(archived ? { archived: 'true' } : {}),
+    },
+  })
+  return checked(page, answer, `The list of ${type}`)
+}
+
+export interface ChangedId {
+  readonly id: string
+  readonly modifiedMs: number
+}
+
+export const SEARCH_LIMIT = 200
+
+/** Ids of records modified within [fromMs, toMs], above `afterId`, ids ascending: a keyset, never an offset. */
+export async function searchChanged(
+  api: HubspotApi,
+  context: SourceContext,
+  options: {
+    readonly type: string
+    readonly cursor: string
+    readonly fromMs: number
+    readonly toMs: number
+    readonly afterId: string
+  },
+): Promise<readonly ChangedId[]> {
+  const { type, cursor, fromMs, toMs, afterId } = options
+  const answer = await api.request(context, {
+    budget: 'search',
+    method: 'POST',
+    path: `${api.paths.objects(type)}/search`,
+    body: {
+      filterGroups: [
+        {
+          filters: [
+            { propertyName: cursor, operator: 'BETWEEN', value: String(fromMs), highValue: String(toMs) },
+            { propertyName: 'hs_object_id', operator: 'GT', value: afterId },
+          ],
+        },
+      ],
+      sorts: [{ propertyName: 'hs_object_id', direction: 'ASCENDING' }],
+      properties: [cursor],
+      limit: SEARCH_LIMIT,
+    },
+  })
+  const { results } = checked(page, answer, `The search for ${type}`)
+  return results.map(({ id, properties }) => {
+    const modified = properties[cursor] ?? ''
+    return { id, modifiedMs: /^\d+$/.test(modified) ? Number(modified) : Date.parse(modified) }
+  })
+}
+
+/** Fewer records than ids come back when some are archived, gone or merged. */
+export async function readRecords(
+  api: HubspotApi,
+  context: SourceContext,
+  options: ReadOptions & { readonly ids: readonly string[] },
+): Promise<readonly HubspotRecord[]> {
+  const { type, properties, history, ids } = options
+  const answer = await api.request(context, {
+    budget: 'burst',
+    method: 'POST',
+    path: `${api.paths.objects(type)}/batch/read`,
+    body: { inputs: ids.map((id) => ({ id })), properties, propertiesWithHistory: history },
+  })
+  return checked(page, answer, `The batch read of ${type}`).results
+}
+
+/** undefined: not there. The id answered differs from the one asked for when the record was merged. */
+export async function readRecord(
+  api: HubspotApi,
+  context: SourceContext,
+  options: ReadOptions & { readonly id: string; readonly archived?: boolean },
+): Promise<HubspotRecord | undefined> {
+  const { type, id, archived = false } = options
+  const answer = await api.request(context, {
+    budget: 'burst',
+    method: 'GET',
+    path: `${api.paths.objects(type)}/${id}`,
+    query: { properties: options.properties.join(','), ...(archived ? { archived: 'true' } : {}) },
+    missingIsUndefined: true,
+  })
+  return answer === undefined ? undefined : checked(record, answer, `${type} ${id}`)
+}
+
+const ASSOCIATION_INPUTS = 1_000
+
+/** Every association of each id; an id without any maps to an empty list. */
+export async function readAssociations(
+  api: HubspotApi,
+  context: SourceContext,
+  options: { readonly from: string; readonly to: string; readonly ids: readonly string[] },
+): Promise<ReadonlyMap<string, readonly AssociationEdge[]>> {
+  const { from, to, ids } = options
+  const edges = new Map<string, AssociationEdge[]>(ids.map((id) => [id, []]))
+  let inputs: { id: string; after?: string }[] = ids.map((id) => ({ id }))
+  while (inputs.length > 0) {
+    const batch = inputs.slice(0, ASSOCIATION_INPUTS)
+    inputs = inputs.slice(ASSOCIATION_INPUTS)
+    const answer = await api.request(context, {
+      budget: 'burst',
+      method: 'POST',
+      path: api.paths.associations(from, to),
+      body: { inputs: batch },
+    })
+    const { results, errors } = checked(associationPage, answer, `The associations of ${from} to ${to}`)
+    const odd = (errors ?? []).find(
+      (error) => !/NOT_FOUND|NO_ASSOCIATIONS/.test(`${error.category}${error.subCategory}`),
+    )
+    if (odd !== undefined) {
+      throw new SourceError({
+        kind: 'transient',
+        code: 'HUBSPOT_PARTIAL_ANSWER',
+        message: `The associations of ${from} to ${to} came back incomplete: ${odd.category ?? 'no category'}.`,
+        mend: 'It is repeated by itself.',
+      })
+    }
+    for (const result of results) {
+      const known = edges.get(result.from.id)
+      for (const target of result.to) {
+        for (const { typeId, label } of target.associationTypes) {
+          known?.push({ to: target.toObjectId, typeId, label: label ?? null })
+        }
+      }
+      const after = result.paging?.next?.after
+      if (after !== undefined) inputs.push({ id: result.from.id, after })
+    }
+  }
+  return edges
+}
