@@ -5,9 +5,9 @@
  * while nothing is in flight anywhere. An LSN is written to rescore.capture before the slot is told, so that a slot moved
  * by anyone else is recognised at the next start. After a crash the server sends again everything not confirmed.
  */
-import { Backoff } from '../db/backoff.ts'
+import { Backoff, sleep } from '../db/backoff.ts'
 import { formatLsn } from '../db/lsn.ts'
-import { isRetriableDbError, parseDatabaseUrl, type Pool } from '../db/pool.ts'
+import { isRetriableDbError, type Pool, parseDatabaseUrl } from '../db/pool.ts'
 import { isRescoreError } from '../errors.ts'
 import type { Chunk, Entry, Log } from '../log/log.ts'
 import { comparePositions, END_OF_TRANSACTION, type Position, START } from '../log/position.ts'
@@ -112,14 +112,13 @@ export class Capture {
         await this.#connectOnce()
       } catch (error) {
         if (signal.aborted) return
-        if (isRescoreError(error) ? error.fate !== 'retry' : !isRetriableDbError(error) && !isSlotBusy(error)) throw error
+        if (isRescoreError(error) ? error.fate !== 'retry' : !isRetriableDbError(error) && !isSlotBusy(error))
+          throw error
         if (Date.now() - startedMs > 30_000) backoff.reset()
         const delayMs = backoff.nextDelayMs()
         onError?.(error, delayMs)
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, delayMs)
-          signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true })
-        })
+        // Rejects only when the signal aborts, which the loop's condition sees.
+        await sleep(delayMs, signal).catch(() => undefined)
       }
     }
   }
@@ -166,7 +165,10 @@ export class Capture {
     }
     const confirm = async () => {
       while (!over.aborted) {
-        await Promise.race([aborted(over), new Promise((r) => setTimeout(r, this.#options.confirmEveryMs ?? 1_000).unref())])
+        await Promise.race([
+          aborted(over),
+          new Promise((r) => setTimeout(r, this.#options.confirmEveryMs ?? 1_000).unref()),
+        ])
         if (!over.aborted) await this.#confirm(session, decoder, assembler)
       }
     }
@@ -199,9 +201,10 @@ export class Capture {
     if (isOnlyIdleWal && Date.now() - this.#notedMs < (this.#options.idleConfirmEveryMs ?? 10_000)) return
     this.#notedMs = Date.now()
     await faults?.hit('before-confirm')
-    await pool.query('update rescore.capture set confirmed_lsn = greatest(confirmed_lsn, $1), heartbeat_at = clock_timestamp()', [
-      formatLsn(candidate),
-    ])
+    await pool.query(
+      'update rescore.capture set confirmed_lsn = greatest(confirmed_lsn, $1), heartbeat_at = clock_timestamp()',
+      [formatLsn(candidate)],
+    )
     this.#confirmed = candidate
     session.sendStatus()
     await faults?.hit('after-confirm')

@@ -7,7 +7,7 @@
  * Invariants: a message is decoded in the tick it arrives; status frames are sent by our timer also while the socket is
  * paused; the flush position in a frame is only ever what `confirmed()` returns. One instance per connection.
  */
-import { AbstractPlugin, LogicalReplicationService } from 'pg-logical-replication'
+import { LogicalReplicationService } from 'pg-logical-replication'
 import { type ClientConfig, quoteIdent } from '../db/pool.ts'
 import { RescoreError } from '../errors.ts'
 
@@ -27,7 +27,9 @@ function isWire(value: unknown): value is Wire {
   )
 }
 
-type StartClient = Parameters<AbstractPlugin['start']>[0]
+/** The library's plugin type: it exports the type only through the method that takes it. */
+type Plugin = Parameters<LogicalReplicationService['subscribe']>[0]
+type StartClient = Parameters<Plugin['start']>[0]
 
 interface PluginOptions {
   readonly publication: string
@@ -35,9 +37,12 @@ interface PluginOptions {
   readonly onMessage: (message: Buffer) => void
 }
 
-class ChangePlugin extends AbstractPlugin<PluginOptions> {
-  get name(): string {
-    return 'pgoutput'
+class ChangePlugin implements Plugin {
+  readonly name = 'pgoutput'
+  readonly options: PluginOptions
+
+  constructor(options: PluginOptions) {
+    this.options = options
   }
 
   start(client: StartClient, slot: string): Promise<unknown> {

@@ -59,7 +59,11 @@ async function ensureIdentities(pool: Pool, { tables, owned }: CaptureSetup): Pr
   const ownedIds = new Set(owned.map(quoteTable))
   for (const { id, identity } of rows) {
     if (identity === null) {
-      throw refuse('CAPTURE_TABLE_MISSING', `Table ${id} does not exist.`, 'Create it, or take it out of the configuration.')
+      throw refuse(
+        'CAPTURE_TABLE_MISSING',
+        `Table ${id} does not exist.`,
+        'Create it, or take it out of the configuration.',
+      )
     }
     if (identity === 'f') continue
     if (!ownedIds.has(id)) {
@@ -135,7 +139,13 @@ export async function ensureCapture(pool: Pool, setup: CaptureSetup): Promise<vo
   await ensureIdentities(pool, setup)
   await ensurePublication(pool, setup)
   const slot = await readSlot(pool, setup.slot)
-  const { rows } = await pool.query<{ system_id: string; timeline: number; slot: string; confirmed: string; furthest: string }>(
+  const { rows } = await pool.query<{
+    system_id: string
+    timeline: number
+    slot: string
+    confirmed: string
+    furthest: string
+  }>(
     `select system_id, timeline, slot, confirmed_lsn::text as confirmed,
             greatest(confirmed_lsn, (select max(lsn) from rescore.stage_position))::text as furthest from rescore.capture`,
   )
@@ -163,7 +173,11 @@ export async function ensureCapture(pool: Pool, setup: CaptureSetup): Promise<vo
     )
   }
   if (slot === undefined) {
-    throw refuse('CAPTURE_SLOT_LOST', `The replication slot '${setup.slot}' is gone; changes since ${left.confirmed} may be missing.`, RESYNC)
+    throw refuse(
+      'CAPTURE_SLOT_LOST',
+      `The replication slot '${setup.slot}' is gone; changes since ${left.confirmed} may be missing.`,
+      RESYNC,
+    )
   }
   if (slot.wal_status === 'lost' || slot.invalidation_reason !== null) {
     throw refuse(

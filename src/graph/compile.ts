@@ -25,12 +25,20 @@ function inOrder(entity: AnyEntity, given: readonly AnyFeature[]): readonly AnyF
     const at = visiting.indexOf(feature.name)
     if (at >= 0) {
       const cycle = [...visiting.slice(at), feature.name].join(' → ')
-      throw refuse('GRAPH_CYCLE', `Features of ${entity.name} read each other in a cycle: ${cycle}.`, 'Take one of these inputs out.')
+      throw refuse(
+        'GRAPH_CYCLE',
+        `Features of ${entity.name} read each other in a cycle: ${cycle}.`,
+        'Take one of these inputs out.',
+      )
     }
     const known = byName.get(feature.name)
     if (known === feature) return
     if (known !== undefined) {
-      throw refuse('GRAPH_DUPLICATE', `Entity ${entity.name} has two features named '${feature.name}'.`, 'Rename one of them.')
+      throw refuse(
+        'GRAPH_DUPLICATE',
+        `Entity ${entity.name} has two features named '${feature.name}'.`,
+        'Rename one of them.',
+      )
     }
     visiting.push(feature.name)
     for (const input of inputFeatures(feature)) visit(input)
@@ -46,7 +54,11 @@ function inOrder(entity: AnyEntity, given: readonly AnyFeature[]): readonly AnyF
 function describeInput(input: AnyInput): unknown {
   if (input.input === 'feature') return { feature: input.name, version: input.version }
   if (input.input === 'column') return { table: input.table.id, column: input.column }
-  const path = input.path.map((hop) => ({ ...hop, table: hop.table.id, ...('through' in hop ? { through: hop.through.id } : {}) }))
+  const path = input.path.map((hop) => ({
+    ...hop,
+    table: hop.table.id,
+    ...('through' in hop ? { through: hop.through.id } : {}),
+  }))
   return { path, operation: input.operation, where: input.where }
 }
 
@@ -151,7 +163,14 @@ export function compileGraph(config: ProjectConfig): Graph {
     for (const { feature, bit } of node.features) {
       for (const input of Object.values(feature.inputs)) {
         for (const { table, path, viaAssociation, columns, where } of readings(input)) {
-          const reader = { entity: node.entity.name, path, viaAssociation, columns: new Set(columns), where, bits: [bit] }
+          const reader = {
+            entity: node.entity.name,
+            path,
+            viaAssociation,
+            columns: new Set(columns),
+            where,
+            bits: [bit],
+          }
           keep(table, reader)
         }
       }

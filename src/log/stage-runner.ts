@@ -149,12 +149,15 @@ class StageRunner<Work> {
     if (stage.upstream === null) return { lsn: batch.end.lsn, atMs: batch.committedAtMs }
     const said = batch.entries.findLast(
       (entry): entry is Change =>
-        entry.kind === 'change' && entry.table === 'rescore.stage_position' && entry.after?.['stage'] === stage.upstream,
+        entry.kind === 'change' && entry.table === 'rescore.stage_position' && entry.after?.stage === stage.upstream,
     )
-    const lsn = said?.after?.['reflected_lsn']
+    const lsn = said?.after?.reflected_lsn
     if (said === undefined || typeof lsn !== 'string') return null
-    const at = said.after?.['reflected_at']
-    return { lsn: parseLsn(lsn), atMs: typeof at === 'string' ? Date.parse(at.replace(' ', 'T').replace('+00', 'Z')) : 0 }
+    const at = said.after?.reflected_at
+    return {
+      lsn: parseLsn(lsn),
+      atMs: typeof at === 'string' ? Date.parse(at.replace(' ', 'T').replace('+00', 'Z')) : 0,
+    }
   }
 
   async #sweep(): Promise<void> {

@@ -4,12 +4,13 @@
  * Invariants: a change nobody reads gives nothing; a moved child touches its old and its new parent; whatever is not
  * known (no before image) counts as changed. Bits are bigint masks over the entity's features in graph order.
  */
+
+import { formatLsn } from '../db/lsn.ts'
+import { type Client, quoteIdent, quoteTable } from '../db/pool.ts'
 import type { Hop, Table } from '../define/index.ts'
 import type { Graph, Reader } from '../graph/graph.ts'
 import type { Batch, Change, Row } from '../log/log.ts'
 import type { Cause } from '../log/stage.ts'
-import { formatLsn } from '../db/lsn.ts'
-import { type Client, quoteIdent, quoteTable } from '../db/pool.ts'
 import { surelyFails, whereSql } from './where.ts'
 
 export interface Dirty {
@@ -46,7 +47,14 @@ export function mask(bits: readonly number[]): bigint {
   return bits.reduce((sum, bit) => sum | (1n << BigInt(bit)), 0n)
 }
 
-export function markDirty(affected: Affected, entity: string, key: string, bits: bigint, change: Change, cause: Cause): void {
+export function markDirty(
+  affected: Affected,
+  entity: string,
+  key: string,
+  bits: bigint,
+  change: Change,
+  cause: Cause,
+): void {
   const keys = affected.get(entity) ?? new Map<string, Dirty>()
   affected.set(entity, keys)
   const dirty = keys.get(key) ?? { bits: 0n, causes: [], causeCount: 0, newestCauseMs: 0, newestLsn: 0n }
@@ -58,7 +66,16 @@ export function markDirty(affected: Affected, entity: string, key: string, bits:
   }
   const last = dirty.causes.at(-1)
   // One column feeds several features, so the same cause comes once per reader.
-  if (dirty.causes.some((known) => known.lsn === cause.lsn && known.table === cause.table && known.key === cause.key && known.column === cause.column)) return
+  if (
+    dirty.causes.some(
+      (known) =>
+        known.lsn === cause.lsn &&
+        known.table === cause.table &&
+        known.key === cause.key &&
+        known.column === cause.column,
+    )
+  )
+    return
   dirty.causeCount += 1
   if (last === undefined || dirty.causes.length < MAX_CAUSES) dirty.causes.push(cause)
 }
@@ -84,11 +101,18 @@ function causesOf(change: Change, reader: Reader, table: Table): readonly Cause[
   if (change.op !== 'update') return [{ ...base, column: null, from: null, to: null }]
   const columns = change.changed?.filter((column) => reader.columns.has(column)) ?? []
   if (columns.length === 0) return [{ ...base, column: null, from: null, to: null }]
-  return columns.map((column) => ({ ...base, column, from: short(change.before?.[column]), to: short(change.after?.[column]) }))
+  return columns.map((column) => ({
+    ...base,
+    column,
+    from: short(change.before?.[column]),
+    to: short(change.after?.[column]),
+  }))
 }
 
 function isRead(change: Change, reader: Reader): boolean {
-  return change.op !== 'update' || change.changed === null || change.changed.some((column) => reader.columns.has(column))
+  return (
+    change.op !== 'update' || change.changed === null || change.changed.some((column) => reader.columns.has(column))
+  )
 }
 
 function values(column: string, ...rows: readonly (Row | null)[]): Set<string> {
@@ -97,7 +121,12 @@ function values(column: string, ...rows: readonly (Row | null)[]): Set<string> {
 }
 
 /** Keys of the rows one hop nearer to the entity, as far as the change itself tells. */
-function parentKeys(change: Change, reader: Reader, hop: Hop, table: Table): { keys: Set<string>; needsLookUp: boolean } {
+function parentKeys(
+  change: Change,
+  reader: Reader,
+  hop: Hop,
+  table: Table,
+): { keys: Set<string>; needsLookUp: boolean } {
   const column = hop.kind === 'foreign-key' ? hop.column : reader.viaAssociation ? hop.from : null
   if (column !== null) return { keys: values(column, change.before, change.after), needsLookUp: false }
   // The target of an association does not hold its parents: they stand in the association table.
@@ -121,7 +150,12 @@ export function planAffected(graph: Graph, batch: Batch): Plan | null {
     for (const reader of readers) {
       if (!isRead(entry, reader)) continue
       const { where } = reader
-      if (where !== null && surelyFails(table, where, entry.before ?? (entry.op === 'update' ? {} : null)) && surelyFails(table, where, entry.after)) continue
+      if (
+        where !== null &&
+        surelyFails(table, where, entry.before ?? (entry.op === 'update' ? {} : null)) &&
+        surelyFails(table, where, entry.after)
+      )
+        continue
       for (const cause of causesOf(entry, reader, table)) follow(entry, reader, table, cause, affected, traces)
     }
   }
@@ -132,7 +166,8 @@ function follow(change: Change, reader: Reader, table: Table, cause: Cause, affe
   const bits = mask(reader.bits)
   const hop = reader.path.at(-1)
   if (hop === undefined) {
-    for (const key of values(table.key[0] ?? '', change.before, change.after)) markDirty(affected, reader.entity, key, bits, change, cause)
+    for (const key of values(table.key[0] ?? '', change.before, change.after))
+      markDirty(affected, reader.entity, key, bits, change, cause)
     return
   }
   const { keys, needsLookUp } = parentKeys(change, reader, hop, table)

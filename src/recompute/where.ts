@@ -3,8 +3,9 @@
  * Invariant: `surelyFails` says true only where the SQL would say false; whatever it cannot decide counts as satisfied,
  * so pruning never loses a change.
  */
-import { type Column, columnOf, POSTGRES_TYPE, type Table } from '../define/index.ts'
+
 import { quoteIdent } from '../db/pool.ts'
+import { type Column, columnOf, POSTGRES_TYPE, type Table } from '../define/index.ts'
 import type { Row } from '../log/log.ts'
 
 /** Collects statement parameters; `$n` of each. */
@@ -34,11 +35,11 @@ function conditionSql(name: string, column: Column, predicate: unknown, paramete
     `${parameters.add(values.map((value) => literal(column, value)))}::text[]::${type}[]`
   if (predicate === null) return `${name} is null`
   if (!isObject(predicate)) return `${name} = ${one(predicate)}`
-  if ('in' in predicate) return `${name} = any(${many(list(predicate['in']))})`
-  if ('notIn' in predicate) return `(${name} is null or ${name} <> all(${many(list(predicate['notIn']))}))`
-  if ('isNull' in predicate) return predicate['isNull'] === true ? `${name} is null` : `${name} is not null`
+  if ('in' in predicate) return `${name} = any(${many(list(predicate.in))})`
+  if ('notIn' in predicate) return `(${name} is null or ${name} <> all(${many(list(predicate.notIn))}))`
+  if ('isNull' in predicate) return predicate.isNull === true ? `${name} is null` : `${name} is not null`
   if ('not' in predicate) {
-    return predicate['not'] === null ? `${name} is not null` : `${name} is distinct from ${one(predicate['not'])}`
+    return predicate.not === null ? `${name} is not null` : `${name} is distinct from ${one(predicate.not)}`
   }
   const parts = Object.entries(COMPARISONS)
     .filter(([operator]) => operator in predicate)
@@ -55,7 +56,9 @@ export function whereSql(
 ): string {
   const parts = Object.entries(where)
     .filter(([, predicate]) => predicate !== undefined)
-    .map(([name, predicate]) => conditionSql(`${alias}.${quoteIdent(name)}`, columnOf(table, name), predicate, parameters))
+    .map(([name, predicate]) =>
+      conditionSql(`${alias}.${quoteIdent(name)}`, columnOf(table, name), predicate, parameters),
+    )
   return parts.length === 0 ? 'true' : `coalesce(${parts.join(' and ')}, false)`
 }
 
@@ -71,17 +74,21 @@ function surelyFailsOne(column: Column, predicate: unknown, value: string | null
   if (!isObject(predicate)) {
     return value === null || (TEXT_EQUALS.has(column.kind) && value !== textOf(column, predicate))
   }
-  if ('isNull' in predicate) return (value === null) !== predicate['isNull']
+  if ('isNull' in predicate) return (value === null) !== predicate.isNull
   if ('in' in predicate) {
     if (value === null) return true
-    return TEXT_EQUALS.has(column.kind) && !list(predicate['in']).some((each) => textOf(column, each) === value)
+    return TEXT_EQUALS.has(column.kind) && !list(predicate.in).some((each) => textOf(column, each) === value)
   }
   if ('notIn' in predicate) {
-    return value !== null && TEXT_EQUALS.has(column.kind) && list(predicate['notIn']).some((each) => textOf(column, each) === value)
+    return (
+      value !== null &&
+      TEXT_EQUALS.has(column.kind) &&
+      list(predicate.notIn).some((each) => textOf(column, each) === value)
+    )
   }
   if ('not' in predicate) {
-    if (predicate['not'] === null) return value === null
-    return value !== null && TEXT_EQUALS.has(column.kind) && textOf(column, predicate['not']) === value
+    if (predicate.not === null) return value === null
+    return value !== null && TEXT_EQUALS.has(column.kind) && textOf(column, predicate.not) === value
   }
   return value === null && Object.keys(COMPARISONS).some((operator) => operator in predicate)
 }
