@@ -102,8 +102,6 @@ function objectTypes(options: HubspotOptions): readonly ObjectType[] {
   ]
 }
 
-const isSourceError = (error: unknown): error is SourceError => error instanceof Error && error.name === 'SourceError'
-
 export function hubspot(options: HubspotOptions): Connector {
   const { accessToken, baseUrl = 'https://api.hubapi.com', apiVersion = HUBSPOT_API_VERSION } = options
   const { lagMs = 60_000, lookbackMs = 600_000, everyMs = 2_000 } = options
@@ -154,13 +152,8 @@ export function hubspot(options: HubspotOptions): Connector {
     ],
     streams: objects.flatMap(streamsOf),
     async check(context) {
-      try {
-        const problems = await Promise.all(objects.map((object) => problemsOf(context, object)))
-        return problems.flat()
-      } catch (error) {
-        if (!isSourceError(error)) throw error
-        return [{ code: error.code, message: error.message, mend: error.mend }]
-      }
+      const problems = await Promise.all(objects.map((object) => problemsOf(context, object)))
+      return problems.flat()
     },
   })
 }

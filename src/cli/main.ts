@@ -3,12 +3,14 @@
  * Invariant: every failure is printed with code, message and mend; the first Ctrl-C asks, the second forces.
  */
 import { Command, CommanderError } from 'commander'
+import { devCommand } from './dev.ts'
 import { doctorCommand } from './doctor.ts'
 import { EXIT, exitCodeOf, explained } from './exit.ts'
 import { explainCommand } from './explain.ts'
 import { migrateCommand } from './migrate.ts'
 import { printError } from './output.ts'
 import { resyncCommand } from './resync.ts'
+import { startCommand } from './start.ts'
 import { statusCommand } from './status.ts'
 import { waitCommand } from './wait.ts'
 
@@ -20,12 +22,14 @@ export function createProgram(signal: AbortSignal): Command {
       '\nEach command has --help with examples. Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 problems found, 4 not reachable.',
     )
   const commands = [
+    devCommand(signal),
+    startCommand(signal),
     migrateCommand(),
     statusCommand(),
     explainCommand(),
     waitCommand(signal),
     doctorCommand(signal),
-    resyncCommand(),
+    resyncCommand(signal),
   ]
   for (const command of commands) program.addCommand(command)
   for (const command of [program, ...commands]) command.exitOverride().showHelpAfterError('(see --help)')

@@ -50,7 +50,8 @@ export interface RunConnectorOptions {
   readonly foreignKeys?: readonly ColumnReference[]
 }
 
-function isSourceError(error: Error): error is SourceError {
+/** Shape check: a user's connector may hold a second copy of the module. */
+export function isSourceError(error: Error): error is SourceError {
   return error.name === 'SourceError' && 'kind' in error
 }
 

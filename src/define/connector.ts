@@ -125,7 +125,10 @@ export interface Connector {
   readonly credential: string
   readonly budgets: readonly Budget[]
   readonly streams: readonly Stream[]
-  /** Checks credentials, scopes and configuration against the source; empty when all is well. Runs at start and in doctor. */
+  /**
+   * Checks credentials, scopes and configuration against the source; empty when all is well. Runs at start and in doctor.
+   * @throws SourceError when the source refuses the credential (auth) or cannot be asked (transient, rate-limited)
+   */
   check(context: SourceContext): Promise<readonly ConnectorProblem[]>
 }
 

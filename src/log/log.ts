@@ -76,4 +76,6 @@ export interface Log {
   isIdle(): boolean
   /** Entries not yet acknowledged by `stage`. */
   backlog(stage: string): number
+  /** Commit time of the oldest entry `stage` has not acknowledged, milliseconds since 1970; null when there is none. */
+  pendingSinceMs(stage: string): number | null
 }

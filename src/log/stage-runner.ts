@@ -161,7 +161,8 @@ class StageRunner<Work> {
   }
 
   async #sweep(): Promise<void> {
-    const { stage } = this.#options
+    const { stage, report } = this.#options
+    const startedMs = performance.now()
     const isMoreLeft = await this.#transaction([], async (context) => {
       const left = await stage.sweep(context)
       // Only when nothing is left is everything up to the pending position true.
@@ -169,6 +170,7 @@ class StageRunner<Work> {
       return left
     })
     this.#isSweeping = isMoreLeft
+    report({ type: 'sweep', stage: stage.name, isMoreLeft, ms: performance.now() - startedMs })
   }
 
   async #move(client: Client, to: Position, mayReflect: boolean): Promise<void> {

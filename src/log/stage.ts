@@ -77,6 +77,8 @@ export type StageEvent =
       readonly sourceAtMs: number | null
     }
   | { readonly type: 'batch'; readonly stage: string; readonly entries: number; readonly ms: number }
+  /** After each piece of catching up on stale rows. */
+  | { readonly type: 'sweep'; readonly stage: string; readonly isMoreLeft: boolean; readonly ms: number }
   | { readonly type: 'failed'; readonly stage: string; readonly code: string; readonly message: string }
 
 export type Report = (event: StageEvent) => void

@@ -109,6 +109,10 @@ export class EmbeddedLog implements Log {
     return this.#first + this.#entries.length - this.#cursor(stage).next
   }
 
+  pendingSinceMs(stage: string): number | null {
+    return this.#entries[this.#cursor(stage).next - this.#first]?.committedAtMs ?? null
+  }
+
   #cursor(stage: string): StageCursor {
     const cursor = this.#cursors.get(stage)
     if (cursor === undefined) throw new TypeError(`Stage '${stage}' is not registered with the log.`)

@@ -1,0 +1,158 @@
+/**
+ * Writes what the running stages know of themselves to rescore.stage_status, once a second: the source of `rescore status`.
+ *
+ * Invariants: written outside the stages' transactions and never captured, so it wakes nobody and slows nothing; a
+ * failed write is retried with the next figures and never stops a stage. After a crash the last figures stand with
+ * their time, so that a reader sees how old they are.
+ */
+import { sleep } from '../db/backoff.ts'
+import { isRetriableDbError, type Pool } from '../db/pool.ts'
+import { asError } from '../errors.ts'
+import type { Log } from '../log/log.ts'
+import type { StageEvent } from '../log/stage.ts'
+
+const EVERY_MS = 1_000
+/** The trend compares the lag now with the lag this many writes ago. */
+const TREND_WRITES = 10
+/** Figures that did not move are written this seldom: an idle service must not keep PostgreSQL busy. */
+const IDLE_WRITES = 30
+/** Seconds by which the lag must differ to be called rising or falling. */
+const TREND_SECONDS = 0.5
+
+interface Counters {
+  readonly handled: number
+  readonly computed: number
+  readonly written: number
+}
+
+export interface WatchedStage {
+  readonly name: string
+  /** Running totals since the start of the process. */
+  counters(): Counters
+}
+
+interface Figures {
+  entries: number
+  lastError: string | null
+  lastErrorAtMs: number | null
+  readonly lags: number[]
+  handledBefore: Counters
+  isSweeping: boolean
+  /** The last values written, and how many writes were left out since. */
+  lastWritten: string
+  leftOut: number
+}
+
+function trendOf(lags: readonly number[]): string | null {
+  const [oldest] = lags
+  const newest = lags.at(-1)
+  if (oldest === undefined || newest === undefined || lags.length < 2) return null
+  if (newest - oldest > TREND_SECONDS) return 'rising'
+  return oldest - newest > TREND_SECONDS ? 'falling' : 'steady'
+}
+
+export interface StageStatusOptions {
+  readonly pool: Pool
+  readonly log: Log
+  readonly stages: readonly WatchedStage[]
+  readonly onError: (error: Error) => void
+}
+
+export class StageStatusWriter {
+  readonly #options: StageStatusOptions
+  readonly #figures: ReadonlyMap<string, Figures>
+
+  constructor(options: StageStatusOptions) {
+    this.#options = options
+    const zero = { handled: 0, computed: 0, written: 0 }
+    this.#figures = new Map(
+      options.stages.map(({ name }) => [
+        name,
+        {
+          entries: 0,
+          lastError: null,
+          lastErrorAtMs: null,
+          lags: [],
+          handledBefore: zero,
+          isSweeping: true,
+          lastWritten: '',
+          leftOut: 0,
+        },
+      ]),
+    )
+  }
+
+  add(event: StageEvent): void {
+    if (event.type !== 'batch' && event.type !== 'failed' && event.type !== 'sweep') return
+    const figures = this.#figures.get(event.stage)
+    if (figures === undefined) return
+    if (event.type === 'batch') figures.entries += event.entries
+    else if (event.type === 'sweep') figures.isSweeping = event.isMoreLeft
+    else {
+      figures.lastError = `${event.code}: ${event.message}`
+      figures.lastErrorAtMs = Date.now()
+    }
+  }
+
+  /** Runs until the signal aborts, and writes once more then. */
+  async run(signal: AbortSignal): Promise<void> {
+    let writtenMs = performance.now()
+    while (!signal.aborted) {
+      await sleep(EVERY_MS, signal).catch(() => undefined)
+      const nowMs = performance.now()
+      try {
+        for (const stage of this.#options.stages) await this.#write(stage, (nowMs - writtenMs) / 1_000)
+      } catch (error) {
+        this.#options.onError(asError(error))
+        if (!isRetriableDbError(error)) throw error
+      }
+      writtenMs = nowMs
+    }
+  }
+
+  async #write(stage: WatchedStage, seconds: number): Promise<void> {
+    const figures = this.#figures.get(stage.name)
+    if (figures === undefined) return
+    const { log, pool } = this.#options
+    const pendingSinceMs = log.pendingSinceMs(stage.name)
+    const lag = pendingSinceMs === null ? 0 : Math.max(0, (Date.now() - pendingSinceMs) / 1_000)
+    figures.lags.push(lag)
+    if (figures.lags.length > TREND_WRITES) figures.lags.shift()
+    const counters = stage.counters()
+    const before = figures.handledBefore
+    const values = [
+      figures.entries,
+      counters.computed - before.computed,
+      counters.written - before.written,
+      log.backlog(stage.name),
+      lag,
+      trendOf(figures.lags),
+      (counters.handled - before.handled) / Math.max(seconds, 0.001),
+      figures.isSweeping,
+      figures.lastError,
+      figures.lastErrorAtMs === null ? null : new Date(figures.lastErrorAtMs).toISOString(),
+    ]
+    const written = JSON.stringify(values)
+    if (written === figures.lastWritten && figures.leftOut < IDLE_WRITES) {
+      figures.leftOut += 1
+      return
+    }
+    await pool.query(
+      `insert into rescore.stage_status as s
+         (stage, entries, computed, changed, backlog, lag_seconds, lag_trend, rate_per_second, sweeping, last_error, last_error_at)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+       on conflict (stage) do update set entries = s.entries + excluded.entries, computed = s.computed + excluded.computed,
+         changed = s.changed + excluded.changed, backlog = excluded.backlog, lag_seconds = excluded.lag_seconds,
+         lag_trend = excluded.lag_trend, rate_per_second = excluded.rate_per_second, sweeping = excluded.sweeping,
+         last_error = coalesce(excluded.last_error, s.last_error),
+         last_error_at = coalesce(excluded.last_error_at, s.last_error_at), updated_at = clock_timestamp()`,
+      [stage.name, ...values],
+    )
+    figures.lastWritten = written
+    figures.leftOut = 0
+    figures.entries = 0
+    figures.handledBefore = counters
+    figures.lastError = null
+    figures.lastErrorAtMs = null
+  }
+}

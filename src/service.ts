@@ -1,0 +1,198 @@
+/**
+ * The running service: connectors, capture, log and stages of one database, wired and watched.
+ *
+ * Invariants: everything is brought in line (migrations, source tables, feature tables, slot) before the first change is
+ * read; the first part that cannot go on ends all others and its error is what the caller gets; nothing outlives the
+ * signal. Killing the process at any point is safe: positions, effects and checkpoints are committed together.
+ */
+import { Capture } from './capture/capture.ts'
+import { ensureCapture } from './capture/slot.ts'
+import { BudgetBook } from './connect/budget.ts'
+import { type ConnectLog, type ConnectReport, prepareConnector } from './connect/runner.ts'
+import { superviseConnector } from './connect/supervise.ts'
+import { acquireLease } from './db/lease.ts'
+import { migrate } from './db/migrate.ts'
+import { createPool, type Pool } from './db/pool.ts'
+import type { ProjectConfig } from './define/index.ts'
+import { asError } from './errors.ts'
+import type { Faults } from './faults.ts'
+import { compileGraph } from './graph/compile.ts'
+import type { Graph } from './graph/graph.ts'
+import { pathColumns } from './graph/path-columns.ts'
+import { EmbeddedLog } from './log/embedded/embedded-log.ts'
+import type { Report, Stage } from './log/stage.ts'
+import { readPosition, runStage } from './log/stage-runner.ts'
+import { StageStatusWriter } from './observe/stage-status.ts'
+import { createRecomputeStage, type RecomputeStage } from './recompute/stage.ts'
+import { loadModels, type ModelSet } from './score/registry.ts'
+import { createScoreStage, type ScoreStage } from './score/stage.ts'
+
+export interface ServiceOptions {
+  readonly url: string
+  readonly config: ProjectConfig
+  readonly slot: string
+  readonly publication: string
+  readonly signal: AbortSignal
+  readonly log: ConnectLog
+  readonly report?: Report
+  readonly reportConnector?: ConnectReport
+  /** Reading an undeclared input throws: development and tests. */
+  readonly strict?: boolean
+  readonly faults?: Faults | undefined
+  /** Entries a stage takes at once. Default 1,000. */
+  readonly maxEntries?: number
+  /** Entries held in memory between capture and stages, bytes. Default 64 MiB. */
+  readonly maxLogBytes?: number
+}
+
+export interface Service {
+  readonly graph: Graph
+  readonly recompute: RecomputeStage
+  readonly score: ScoreStage
+  /** Resolves when the signal has aborted and every part has ended; rejects with what ended it otherwise. */
+  readonly done: Promise<void>
+}
+
+const FEATURES_AND_POSITIONS = (graph: Graph) => [
+  ...[...graph.entities.values()].map((entity) => entity.featureTable),
+  'rescore.stage_position',
+]
+
+async function prepare(pool: Pool, options: ServiceOptions, graph: Graph, stages: readonly Stage<never>[]) {
+  const { config, slot, publication } = options
+  await migrate(pool)
+  for (const connector of config.connectors) {
+    await prepareConnector({ pool, connector, foreignKeys: pathColumns(graph) })
+  }
+  for (const stage of stages) await stage.deploy(pool)
+  const derived = FEATURES_AND_POSITIONS(graph)
+  const filled = config.connectors.flatMap(({ streams }) => streams.flatMap(({ tables }) => tables.map(({ id }) => id)))
+  await ensureCapture(pool, {
+    slot,
+    publication,
+    tables: [...graph.tables.map((table) => table.id), ...derived],
+    owned: [...filled, ...derived],
+  })
+}
+
+/**
+ * Starts everything; resolves once capture and stages run.
+ * @throws RescoreError of fate `stop` when the set-up, the definitions, a model or the database is not usable
+ */
+export async function startService(options: ServiceOptions): Promise<Service> {
+  const { url, config, log } = options
+  const failure = new AbortController()
+  const signal = AbortSignal.any([options.signal, failure.signal])
+  const graph = compileGraph(config)
+  const onPoolError = (error: Error) => log.warn({ error: error.message }, 'An idle database connection was lost.')
+  const pool = createPool({ url, applicationName: 'rescore', max: 12, onError: onPoolError })
+  let models: ModelSet | null = null
+  try {
+    models = await loadModels(config.models, { signal })
+    const lease = await acquireLease(url, signal)
+    const keeping = lease.keep(signal)
+    try {
+      const parts = await wire({ ...options, signal }, pool, graph, models)
+      const done = finish([keeping, ...parts.running], failure, options.signal, async () => {
+        await Promise.all([models?.[Symbol.asyncDispose](), pool.end()])
+      })
+      return { graph, recompute: parts.recompute, score: parts.score, done }
+    } catch (error) {
+      failure.abort(error)
+      await keeping.catch((lost: Error) => log.warn({ error: lost.message }, 'The lease was lost.'))
+      throw error
+    }
+  } catch (error) {
+    await Promise.all([models?.[Symbol.asyncDispose](), pool.end()])
+    throw error
+  }
+}
+
+/** Waits for every part; the first failure aborts the others and is thrown after all have ended. */
+async function finish(
+  running: readonly Promise<void>[],
+  failure: AbortController,
+  outer: AbortSignal,
+  cleanUp: () => Promise<void>,
+): Promise<void> {
+  let first: Error | undefined
+  await Promise.all(
+    running.map((part) =>
+      part.catch((error: unknown) => {
+        if (outer.aborted || first !== undefined) return
+        first = asError(error)
+        failure.abort(first)
+      }),
+    ),
+  )
+  await cleanUp()
+  if (first !== undefined) throw first
+}
+
+async function wire(options: ServiceOptions, pool: Pool, graph: Graph, models: ModelSet) {
+  const { url, config, signal, log, strict = false, faults, maxEntries } = options
+  const withFaults = faults === undefined ? {} : { faults }
+  let status: StageStatusWriter | null = null
+  const report: Report = (event) => {
+    status?.add(event)
+    options.report?.(event)
+  }
+  const recompute = createRecomputeStage({ graph, report, strict })
+  const score = createScoreStage({ graph, models, report })
+  await prepare(pool, options, graph, [recompute, score])
+  const positions = new Map([
+    [recompute.name, await readPosition(pool, recompute.name)],
+    [score.name, await readPosition(pool, score.name)],
+  ])
+  const { maxLogBytes } = options
+  const changes = new EmbeddedLog({
+    stages: positions,
+    ...(maxLogBytes === undefined ? {} : { maxBytes: maxLogBytes }),
+  })
+  const onError = (error: Error) => log.warn({ error: error.message }, 'The status of the stages could not be written.')
+  status = new StageStatusWriter({
+    pool,
+    log: changes,
+    stages: [recompute, score].map(({ name, counters }) => ({ name, counters: () => ({ ...counters }) })),
+    onError,
+  })
+  const capture = new Capture({
+    pool,
+    url,
+    slot: options.slot,
+    publication: options.publication,
+    log: changes,
+    signal,
+    onError: (error, retryInMs) =>
+      log.warn({ error: asError(error).message, retryInMs: Math.round(retryInMs) }, 'Capture lost its connection.'),
+    ...withFaults,
+  })
+  const shared = {
+    pool,
+    log: changes,
+    signal,
+    report,
+    ...withFaults,
+    ...(maxEntries === undefined ? {} : { maxEntries }),
+  }
+  const budgets = new BudgetBook()
+  const { reportConnector } = options
+  const running = [
+    capture.run(),
+    runStage({ ...shared, stage: recompute }),
+    runStage({ ...shared, stage: score }),
+    status.run(signal),
+    ...config.connectors.map((connector) =>
+      superviseConnector({
+        pool,
+        connector,
+        signal,
+        log,
+        budgets,
+        foreignKeys: pathColumns(graph),
+        ...(reportConnector === undefined ? {} : { report: reportConnector }),
+      }),
+    ),
+  ]
+  return { recompute, score, running }
+}
