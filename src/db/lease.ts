@@ -52,8 +52,12 @@ export interface Lease {
 /** A killed service's session ends a moment after it: this long a new one waits before it believes in another. */
 const PATIENCE_MS = 5_000
 
-async function takePatiently(url: string, signal: AbortSignal): Promise<ReturnType<typeof createClient>> {
-  const deadline = Date.now() + PATIENCE_MS
+async function takePatiently(
+  url: string,
+  signal: AbortSignal,
+  patienceMs: number,
+): Promise<ReturnType<typeof createClient>> {
+  const deadline = Date.now() + patienceMs
   const backoff = new Backoff({ baseMs: 20, maxMs: 500 })
   for (;;) {
     try {
@@ -67,8 +71,12 @@ async function takePatiently(url: string, signal: AbortSignal): Promise<ReturnTy
 }
 
 /** @throws RescoreError DB_LEASE_HELD when another service holds it */
-export async function acquireLease(url: string, signal: AbortSignal): Promise<Lease> {
-  let session = await takePatiently(url, signal)
+export async function acquireLease(
+  url: string,
+  signal: AbortSignal,
+  { patienceMs = PATIENCE_MS }: { readonly patienceMs?: number } = {},
+): Promise<Lease> {
+  let session = await takePatiently(url, signal, patienceMs)
   return {
     keep: async (signal) => {
       const backoff = new Backoff({ baseMs: 50, maxMs: 5_000 })
