@@ -38,8 +38,8 @@ async function assertUsable(options: RunConnectorOptions): Promise<void> {
 }
 
 /** Resolves when the signal aborts. @throws SourceError or RescoreError when the connector is refused at the start */
-export async function superviseConnector(options: RunConnectorOptions): Promise<void> {
-  const { connector, signal, log } = options
+export async function superviseConnector(options: RunConnectorOptions & { readonly againMs?: number }): Promise<void> {
+  const { connector, signal, log, againMs = AGAIN_MS } = options
   try {
     await assertUsable(options)
   } catch (error) {
@@ -56,7 +56,7 @@ export async function superviseConnector(options: RunConnectorOptions): Promise<
         { connector: connector.name, error: message },
         'The connector was refused; it is tried again in a minute.',
       )
-      await sleep(AGAIN_MS, signal).catch(() => undefined)
+      await sleep(againMs, signal).catch(() => undefined)
     }
   }
 }
