@@ -1,0 +1,86 @@
+/**
+ * A HubSpot portal one can run: in a test, under `rescore dev`, or by itself (main.ts).
+ *
+ * ```ts
+ * await using simulator = await startSimulator({ portal: seedPortal({ seed: 1, companies: 300 }), rateLimits: false })
+ * hubspot({ accessToken: simulator.token, baseUrl: simulator.url })
+ * simulator.portal.edit('companies', 1001, { numberofemployees: 40 })
+ * ```
+ */
+import type { SimulatorClock } from './clock.ts'
+import type { Faults } from './faults.ts'
+import type { IndexLag } from './index-lag.ts'
+import type { RateLimits } from './limits.ts'
+import type { Portal } from './portal.ts'
+import { seedPortal } from './seed-portal.ts'
+import { type Counters, SimulatorServer } from './server.ts'
+
+export interface SimulatorOptions {
+  /** Default: a seeded one. */
+  readonly portal?: Portal | undefined
+  /** Of the seeded portal; default 1. */
+  readonly seed?: number | undefined
+  /** Of the seeded portal; one that is given has its own. Default: the machine's. */
+  readonly clock?: SimulatorClock | undefined
+  readonly indexLag?: IndexLag | 0 | undefined
+  readonly port?: number | undefined
+  readonly token?: string | undefined
+  readonly rateLimits?: Partial<RateLimits> | false | undefined
+  /** Associations answered per record and page; default 500. */
+  readonly associationPage?: number | undefined
+  /** Closes the simulator when it aborts. */
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface Simulator extends AsyncDisposable {
+  readonly url: string
+  readonly token: string
+  readonly portal: Portal
+  readonly faults: Faults
+  /** Bugs of the simulator itself that were answered as 500. */
+  readonly errors: readonly Error[]
+  counters(): Counters
+  close(): Promise<void>
+}
+
+export const DEFAULT_TOKEN = 'pat-simulator'
+
+export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
+  const { seed = 1, clock, indexLag, token = DEFAULT_TOKEN, associationPage = 500, signal } = options
+  signal?.throwIfAborted()
+  const portal = options.portal ?? seedPortal({ seed, clock, indexLag })
+  if (options.portal !== undefined && indexLag !== undefined) portal.indexLag = indexLag
+  const server = new SimulatorServer({
+    portal,
+    token,
+    associationPage,
+    rateLimits: options.rateLimits,
+    port: options.port,
+  })
+  const port = await server.listen()
+  const close = () => server.close()
+  if (signal !== undefined) signal.addEventListener('abort', () => void close(), { once: true })
+  return {
+    url: `http://127.0.0.1:${port}`,
+    token,
+    portal,
+    faults: server.faults,
+    errors: server.errors,
+    counters: () => server.counters(),
+    close,
+    [Symbol.asyncDispose]: close,
+  }
+}
+
+export { SimulatorClock } from './clock.ts'
+export type { PortalDump } from './dump.ts'
+export type { Fault, FaultKind, Faults } from './faults.ts'
+export type { IndexLag } from './index-lag.ts'
+export { DEFAULT_LIMITS, type RateLimits } from './limits.ts'
+export { type LiveEditOptions, liveEdits } from './live-edits.ts'
+export { loadPortal } from './load.ts'
+export { Portal, type PortalOptions, type WriteOptions } from './portal.ts'
+export type { ObjectType } from './schema.ts'
+export { type SeedOptions, seedPortal } from './seed-portal.ts'
+export type { Counters } from './server.ts'
+export { applyYcChange, loadYcPortal, type YcChange, type YcDay, ycChanges } from './yc.ts'

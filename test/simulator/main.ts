@@ -1,0 +1,66 @@
+/**
+ * The simulator by itself: `npm run simulator -- --portal FILE|yc:FOLDER|seed:N --port N [--token T] [--no-limits]`.
+ * Runs until Ctrl-C; nothing is saved, but `curl URL/__sim/state` is.
+ */
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
+import {
+  DEFAULT_TOKEN,
+  loadPortal,
+  loadYcPortal,
+  type Portal,
+  SimulatorClock,
+  seedPortal,
+  startSimulator,
+} from './index.ts'
+
+const HELP = `A HubSpot portal on this machine, for tests and trials.
+
+  --portal WHAT   seed:N (default seed:1), yc:FOLDER, or a file that GET /__sim/state gave
+  --port N        default: any free one
+  --token T       default: ${DEFAULT_TOKEN}
+  --no-limits     without HubSpot's rate limits
+  --frozen        the clock stands still until /__sim/clock moves it
+
+  npm run simulator -- --portal seed:7 --port 8321
+  npm run simulator -- --portal yc:../shared/data/yc --no-limits
+`
+
+async function openPortal(what: string, frozen: boolean): Promise<Portal> {
+  const clock = frozen ? SimulatorClock.frozenAt(Date.now()) : SimulatorClock.running()
+  if (what.startsWith('yc:')) return loadYcPortal(what.slice(3), { clock })
+  if (!what.startsWith('seed:')) return loadPortal(JSON.parse(await readFile(what, 'utf8')), frozen ? { clock } : {})
+  const seed = Number(what.slice(5))
+  if (!Number.isInteger(seed)) throw new Error(`--portal ${what}: the seed must be a whole number.`)
+  return seedPortal({ seed, clock })
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      portal: { type: 'string', default: 'seed:1' },
+      port: { type: 'string', default: '0' },
+      token: { type: 'string', default: DEFAULT_TOKEN },
+      'no-limits': { type: 'boolean', default: false },
+      frozen: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  })
+  if (values.help) {
+    process.stdout.write(HELP)
+    return
+  }
+  const portal = await openPortal(values.portal, values.frozen)
+  const rateLimits = values['no-limits'] ? false : undefined
+  const simulator = await startSimulator({ portal, port: Number(values.port), token: values.token, rateLimits })
+  process.stdout.write(`HubSpot simulator at ${simulator.url}, token ${simulator.token}\n`)
+  process.stdout.write(`Control API at       ${simulator.url}/__sim (see test/simulator/README.md)\n`)
+  await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')])
+  await simulator.close()
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${HELP}`)
+  process.exitCode = 2
+})
