@@ -12,6 +12,7 @@ import { printError } from './output.ts'
 import { resyncCommand } from './resync.ts'
 import { startCommand } from './start.ts'
 import { statusCommand } from './status.ts'
+import { verifyCommand } from './verify.ts'
 import { waitCommand } from './wait.ts'
 
 export function createProgram(signal: AbortSignal): Command {
@@ -28,6 +29,7 @@ export function createProgram(signal: AbortSignal): Command {
     statusCommand(),
     explainCommand(),
     waitCommand(signal),
+    verifyCommand(signal),
     doctorCommand(signal),
     resyncCommand(signal),
   ]

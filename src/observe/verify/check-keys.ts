@@ -1,0 +1,140 @@
+/**
+ * Checks one piece of entities: everything stored about these keys against everything from scratch.
+ * Invariant: whatever is known of a key is read here, in one snapshot, also for keys whose entity is gone.
+ */
+import type { Client } from '../../db/pool.ts'
+import { columnOf, type Hop } from '../../define/index.ts'
+import type { EntityNode } from '../../graph/graph.ts'
+import { checkFeatures, checkQuarantine } from './check-features.ts'
+import { checkFeatureHistory, FeatureFold } from './check-history.ts'
+import { checkScore, checkScoreHistory, checkUnknownModels, ScoreFold } from './check-scores.ts'
+import { computeEntity, type FeatureValues } from './compute.ts'
+import type { Difference } from './difference.ts'
+import { probabilitiesOf, type VerifiedModel } from './model.ts'
+import { pathName, type Reached, Walker } from './reach.ts'
+import { featureRows, pieces, rowsWhere } from './rows.ts'
+import type { Subject } from './subject.ts'
+import { identity, type Row } from './values.ts'
+
+export interface KeyCheck {
+  readonly client: Client
+  readonly node: EntityNode
+  /** Of this entity. */
+  readonly models: readonly VerifiedModel[]
+  /** In which a feature of the entity last changed. */
+  readonly epoch: number
+}
+
+const HISTORY_PIECE = 2_000
+
+async function readSubjects({ client, node }: KeyCheck, keys: readonly string[]): Promise<readonly Subject[]> {
+  const { table } = node.entity
+  const { kind } = columnOf(table, node.key)
+  const byKey = (rows: readonly Row[], column: string) =>
+    new Map(rows.map((row) => [identity(kind, row[column]), row] as const))
+  const own = byKey(await rowsWhere(client, table, node.key, keys), node.key)
+  const stored = byKey(await featureRows(client, node.featureTable, kind, keys), 'key')
+  const about = [node.entity.name, keys]
+  const classified = await client.query<Row>(
+    'select * from rescore.classification where entity = $1 and key = any($2)',
+    about,
+  )
+  const classifications = Map.groupBy(classified.rows, (row) => String(row.key))
+  const aside = await client.query<Row>('select * from rescore.quarantine where entity = $1 and key = any($2)', about)
+  const quarantine = byKey(aside.rows, 'key')
+  const reached = await walkAll(client, node, [...own.keys()])
+  return keys.map((key) => {
+    const row = own.get(key)
+    const features = stored.get(key) ?? null
+    const rowsAt = (path: readonly Hop[]) => reached.get(pathName(path))?.get(key) ?? []
+    return {
+      node,
+      key,
+      outcome: row === undefined ? null : computeEntity(node, row, features, rowsAt),
+      features,
+      classifications: new Map((classifications.get(key) ?? []).map((each) => [String(each.model), each])),
+      quarantine: quarantine.get(key) ?? null,
+    }
+  })
+}
+
+async function walkAll(
+  client: Client,
+  node: EntityNode,
+  keys: readonly string[],
+): Promise<ReadonlyMap<string, Reached>> {
+  const walker = new Walker(client, keys)
+  const reached = new Map<string, Reached>()
+  for (const { feature } of node.features) {
+    for (const input of Object.values(feature.inputs)) {
+      if (input.input === 'aggregate') reached.set(pathName(input.path), await walker.walk(input.path))
+    }
+  }
+  return reached
+}
+
+/** Folds the history rows of these keys as they come; memory holds states, not rows. */
+async function foldHistory<F extends { add(row: Row): void }>(
+  { client, node }: KeyCheck,
+  table: string,
+  keys: readonly string[],
+  nameOf: (row: Row) => string,
+  create: () => F,
+): Promise<(name: string) => F> {
+  const folds = new Map<string, F>()
+  const foldOf = (name: string) => {
+    const fold = folds.get(name) ?? create()
+    folds.set(name, fold)
+    return fold
+  }
+  const text = `select * from ${table} where entity = $1 and key = any($2) order by key, id`
+  for await (const rows of pieces(client, { text, values: [node.entity.name, keys] }, HISTORY_PIECE)) {
+    for (const row of rows) foldOf(nameOf(row)).add(row)
+  }
+  return foldOf
+}
+
+async function checkModel(
+  loaded: VerifiedModel,
+  subjects: readonly Subject[],
+  historyOf: (name: string) => ScoreFold,
+): Promise<readonly Difference[]> {
+  const values = new Map<string, FeatureValues>()
+  for (const { key, outcome } of subjects) if (outcome?.kind === 'computed') values.set(key, outcome.vouched)
+  const inferred = await probabilitiesOf(loaded, [...values.values()])
+  const probabilities = new Map([...values.keys()].map((key, index) => [key, inferred[index] ?? null] as const))
+  return subjects.flatMap((subject) => {
+    const own = probabilities.get(subject.key) ?? null
+    const fold = historyOf(scoreName(loaded.model.name, subject.key))
+    return [...checkScore(subject, loaded, own), ...checkScoreHistory(subject, loaded, own, fold)]
+  })
+}
+
+const scoreName = (model: string, key: string) => `${model}\0${key}`
+
+export async function checkKeys(check: KeyCheck, keys: readonly string[]): Promise<readonly Difference[]> {
+  const subjects = await readSubjects(check, keys)
+  const features = await foldHistory(
+    check,
+    'rescore.feature_history',
+    keys,
+    (row) => String(row.key),
+    () => new FeatureFold(),
+  )
+  const scores = await foldHistory(
+    check,
+    'rescore.classification_history',
+    keys,
+    (row) => scoreName(String(row.model), String(row.key)),
+    () => new ScoreFold(),
+  )
+  const known = new Set(check.models.map((loaded) => loaded.model.name))
+  const found: Difference[] = subjects.flatMap((subject) => [
+    ...checkQuarantine(subject),
+    ...checkFeatures(subject, check.epoch),
+    ...checkFeatureHistory(subject, features(subject.key)),
+    ...checkUnknownModels(subject, known),
+  ])
+  for (const loaded of check.models) found.push(...(await checkModel(loaded, subjects, scores)))
+  return found
+}

@@ -1,0 +1,103 @@
+/**
+ * Features of one entity from scratch, by plain recursion over their declared inputs.
+ *
+ * Invariant: nothing stored is believed but one thing: where a feature declares a tolerance and the stored value is
+ * within it, readers get the stored value, because that is the value they were computed from.
+ */
+import type { AnyFeature, AnyInput, Equality, FeatureType, FeatureValue, Hop } from '../../define/index.ts'
+import { columnOf } from '../../define/index.ts'
+import type { EntityNode } from '../../graph/graph.ts'
+import { aggregate } from './aggregate.ts'
+import { type Row, toValue } from './values.ts'
+
+/** Every declared feature by name, or the first one (in graph order) that has no value and why. */
+export type Outcome =
+  | { readonly kind: 'computed'; readonly fresh: FeatureValues; readonly vouched: FeatureValues }
+  | { readonly kind: 'failed'; readonly feature: string; readonly code: string }
+export type FeatureValues = ReadonlyMap<string, FeatureValue>
+
+class NoValue extends Error {
+  readonly code: string
+  constructor(code: string) {
+    super(code)
+    this.code = code
+  }
+}
+
+/** What a feature table holds for a feature. */
+export function storedValue(type: FeatureType, cell: unknown): FeatureValue {
+  if (typeof cell === 'boolean' || typeof cell === 'string') return cell
+  if (typeof cell === 'number' || typeof cell === 'bigint') return Number(cell)
+  if (cell === null || cell === undefined) return null
+  throw new TypeError(`A ${type} feature holds a ${typeof cell}.`)
+}
+
+export function isSame(equal: Equality, a: FeatureValue, b: FeatureValue): boolean {
+  if (a === b) return true
+  if (equal === 'exact' || typeof a !== 'number' || typeof b !== 'number') return false
+  const distance = Math.abs(a - b)
+  return 'abs' in equal ? distance <= equal.abs : distance <= equal.rel * Math.max(Math.abs(a), Math.abs(b))
+}
+
+/** The value as the column of its type would hold it. @throws NoValue when it cannot */
+function checked(type: FeatureType, value: unknown): FeatureValue {
+  if (value === undefined) throw new NoValue('FEATURE_NO_VALUE')
+  if (value === null) return null
+  if (type === 'boolean' && typeof value === 'boolean') return value
+  // A lone surrogate has no UTF-8 form; it is stored as the replacement character.
+  if (type === 'text' && typeof value === 'string' && !value.includes('\0')) return value.toWellFormed()
+  if ((type === 'number' || type === 'integer') && typeof value === 'number') {
+    if (!Number.isFinite(value)) throw new NoValue('FEATURE_NOT_FINITE')
+    if (type === 'integer' && !Number.isSafeInteger(value)) throw new NoValue('FEATURE_NOT_INTEGER')
+    return value === 0 ? 0 : value
+  }
+  throw new NoValue('FEATURE_WRONG_TYPE')
+}
+
+function run(feature: AnyFeature, inputs: Readonly<Record<string, unknown>>): unknown {
+  try {
+    return feature.compute(inputs)
+  } catch {
+    throw new NoValue('FEATURE_THREW')
+  }
+}
+
+/**
+ * @param own the entity's own row
+ * @param stored its feature row, if there is one
+ * @param reached rows of the entity at the end of a path
+ */
+export function computeEntity(
+  node: EntityNode,
+  own: Row,
+  stored: Row | null,
+  reached: (path: readonly Hop[]) => readonly Row[],
+): Outcome {
+  const fresh = new Map<string, FeatureValue>()
+  const vouched = new Map<string, FeatureValue>()
+
+  const inputValue = (input: AnyInput): unknown => {
+    if (input.input === 'column') return toValue(columnOf(input.table, input.column).kind, own[input.column])
+    if (input.input === 'aggregate') return aggregate(input, reached(input.path))
+    if (!fresh.has(input.name)) compute(input)
+    return vouched.get(input.name)
+  }
+
+  const compute = (feature: AnyFeature): void => {
+    const inputs = Object.entries(feature.inputs).map(([alias, input]) => [alias, inputValue(input)] as const)
+    const value = checked(feature.type, run(feature, Object.fromEntries(inputs)))
+    const kept = stored === null ? null : storedValue(feature.type, stored[feature.name])
+    fresh.set(feature.name, value)
+    vouched.set(feature.name, isSame(feature.equal, value, kept) ? kept : value)
+  }
+
+  for (const { feature } of node.features) {
+    try {
+      if (!fresh.has(feature.name)) compute(feature)
+    } catch (error) {
+      if (error instanceof NoValue) return { kind: 'failed', feature: feature.name, code: error.code }
+      throw error
+    }
+  }
+  return { kind: 'computed', fresh, vouched }
+}
