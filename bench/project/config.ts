@@ -1,0 +1,17 @@
+/** The project that is measured: the batch recipe's tables, features and model. */
+import { defineConfig, defineModel, type ProjectConfig } from '../../src/define/index.ts'
+import { company, companyFeatures, type Variant } from './features.ts'
+
+export const MODEL = 'batch'
+
+export function benchProject(variant: Variant): ProjectConfig {
+  const features = companyFeatures(variant)
+  const model = defineModel({
+    name: MODEL,
+    entity: company,
+    folder: new URL('./model/', import.meta.url),
+    description: 'The boosted trees of the batch recipe',
+    features,
+  })
+  return defineConfig({ features, models: [model] })
+}
