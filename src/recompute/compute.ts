@@ -1,0 +1,114 @@
+/**
+ * Computes one entity: only features that a dirty input reaches, in topological order, with cut-off.
+ *
+ * Invariants. A value equal to the stored one wakes no reader, and readers see the stored one. A row that is missing,
+ * stale or put aside has nothing to be cut off against: what is stale and all that reads it is computed. The first
+ * failing feature ends the entity's turn; nothing of it is half applied.
+ */
+import type { FeatureValue } from '../define/index.ts'
+import { asError, isRescoreError } from '../errors.ts'
+import { isPlanted } from '../faults.ts'
+import type { FeatureMove } from '../log/stage.ts'
+import { type Inputs, withStrictInputs } from './inputs.ts'
+import type { LoadedRow } from './load.ts'
+import { type FeatureProgram, type Program, reachableFrom } from './program.ts'
+import { areEqual, type Checked, checkValue, type Refusal } from './value.ts'
+
+export interface Failure extends Refusal {
+  readonly feature: string
+}
+
+export interface Computed {
+  /** By bit: computed, or as stored. */
+  readonly values: readonly FeatureValue[]
+  readonly moves: readonly FeatureMove[]
+  readonly failure: Failure | null
+  readonly computed: number
+  readonly needed: number
+}
+
+/** What must be computed of a row before any value has moved. */
+export interface Demand {
+  /** Everything to compute in any case. */
+  readonly forced: bigint
+  /** What of it an input or a definition asks for; the rest is healing. */
+  readonly needed: bigint
+}
+
+/** @param changedIn by bit: the epoch in which the feature last changed */
+export function demandOf(program: Program, row: LoadedRow, dirty: bigint, changedIn: readonly number[]): Demand {
+  if (!row.exists) return { forced: 0n, needed: 0n }
+  const { epoch } = row
+  if (epoch === null) return { forced: program.all, needed: program.all }
+  let stale = 0n
+  changedIn.forEach((changed, bit) => {
+    if (changed > epoch) stale |= 1n << BigInt(bit)
+  })
+  const needed = dirty | (stale === 0n ? 0n : reachableFrom(program, stale))
+  return { forced: row.isQuarantined ? program.all : needed, needed }
+}
+
+const MAX_REASON = 500
+
+function call(feature: FeatureProgram, inputs: Inputs, isStrict: boolean): Checked {
+  const { feature: definition } = feature.node
+  try {
+    const value = isStrict
+      ? withStrictInputs(definition.name, inputs, (guarded) => definition.compute(guarded))
+      : definition.compute(inputs)
+    return checkValue(definition.type, value)
+  } catch (error) {
+    if (isRescoreError(error) && error.code === 'FEATURE_UNDECLARED_INPUT') throw error
+    const reason = asError(error).message.replaceAll('\0', '').slice(0, MAX_REASON).toWellFormed()
+    return { refusal: { code: 'FEATURE_THREW', reason } }
+  }
+}
+
+/** For the planted bug alone: what each value was before its last move. */
+const beforeLast = new Map<string, FeatureValue>()
+
+function isCutOff(feature: FeatureProgram, row: LoadedRow, value: FeatureValue, stored: FeatureValue): boolean {
+  const { equal, name, entity } = feature.node.feature
+  if (isPlanted('cut-off-on-wrong-value')) {
+    const id = `${entity.name} ${row.key} ${name}`
+    const isSame = areEqual(equal, value, beforeLast.get(id) ?? stored)
+    if (!isSame) beforeLast.set(id, stored)
+    return isSame
+  }
+  return areEqual(equal, value, stored)
+}
+
+/** @throws RescoreError FEATURE_UNDECLARED_INPUT in strict mode */
+export function computeRow(program: Program, row: LoadedRow, demand: Demand, isStrict: boolean): Computed {
+  const values = [...row.stored]
+  const moves: FeatureMove[] = []
+  let { forced, needed } = demand
+  let computed = 0
+  let neededCount = 0
+  for (let bit = 0; forced >> BigInt(bit) !== 0n; bit += 1) {
+    const feature = program.features[bit]
+    if (feature === undefined || ((forced >> BigInt(bit)) & 1n) === 0n) continue
+    const inputs: Inputs = {}
+    for (const binding of feature.bindings) {
+      inputs[binding.alias] = binding.kind === 'feature' ? (values[binding.bit] ?? null) : binding.decode(row.read)
+    }
+    const checked = call(feature, inputs, isStrict)
+    computed += 1
+    if (((needed >> BigInt(bit)) & 1n) === 1n) neededCount += 1
+    const { name } = feature.node.feature
+    if ('refusal' in checked) {
+      const failure = { feature: name, ...checked.refusal }
+      return { values: row.stored, moves: [], failure, computed, needed: neededCount }
+    }
+    const stored = row.stored[bit] ?? null
+    if (isCutOff(feature, row, checked.value, stored)) continue
+    values[bit] = checked.value
+    moves.push({ feature: name, from: stored, to: checked.value })
+    if (isPlanted('readers-forgotten')) continue
+    for (const reader of feature.node.readers) {
+      forced |= 1n << BigInt(reader)
+      needed |= 1n << BigInt(reader)
+    }
+  }
+  return { values, moves, failure: null, computed, needed: neededCount }
+}

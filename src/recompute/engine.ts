@@ -1,0 +1,113 @@
+/**
+ * Recomputes a set of entities of one kind inside the caller's transaction: load, compute, write, piece by piece.
+ *
+ * Invariant: memory is bounded by a piece, however many entities a batch affects. A piece is loaded with the inputs its
+ * dirty features can reach; only rows that turn out to be missing, stale or put aside are loaded again with everything.
+ */
+
+import { columnOf } from '../define/index.ts'
+import type { EntityNode } from '../graph/graph.ts'
+import type { ApplyContext } from '../log/stage.ts'
+import type { Dirty } from './affected.ts'
+import { type Computed, computeRow, demandOf } from './compute.ts'
+import type { EntityEpochs } from './epochs.ts'
+import { isPossibleKey } from './literals.ts'
+import { type LoadedRow, Loader } from './load.ts'
+import type { Outcome } from './outcome.ts'
+import { compileProgram, type Program, reachableFrom } from './program.ts'
+import { Writer } from './write.ts'
+
+const PIECE = 1_000
+
+/** Totals since the stage was made, or of one transaction. */
+export interface Counters {
+  /** Entities looked at. */
+  handled: number
+  /** Features computed. */
+  computed: number
+  /**
+   * Features that had to be computed: fed directly by a changed column (after filters), by a changed definition or a
+   * missing row, or by a feature whose value moved. What is computed beyond it heals entities that were put aside.
+   */
+  needed: number
+  /** Feature rows inserted, updated or deleted. */
+  written: number
+}
+
+export interface EngineRun {
+  readonly context: ApplyContext
+  readonly epochs: EntityEpochs
+  readonly counters: Counters
+  /** Told of every entity whose row was written. */
+  readonly onWritten?: (outcome: Outcome) => void
+}
+
+export class Engine {
+  readonly node: EntityNode
+  readonly program: Program
+  readonly #loader: Loader
+  readonly #writer: Writer
+  readonly #isStrict: boolean
+
+  constructor(node: EntityNode, isStrict: boolean) {
+    this.node = node
+    this.program = compileProgram(node)
+    this.#loader = new Loader(this.program)
+    this.#writer = new Writer(this.program)
+    this.#isStrict = isStrict
+  }
+
+  /** @param entities key → what is dirty; null: look whether anything is */
+  async recompute(run: EngineRun, entities: ReadonlyMap<string, Dirty | null>): Promise<void> {
+    const { kind } = columnOf(this.node.entity.table, this.node.key)
+    const possible = [...entities].filter(([key]) => isPossibleKey(kind, key))
+    for (let from = 0; from < possible.length; from += PIECE) {
+      run.context.signal.throwIfAborted()
+      await this.#piece(run, new Map(possible.slice(from, from + PIECE)))
+    }
+  }
+
+  async #piece(run: EngineRun, entities: ReadonlyMap<string, Dirty | null>): Promise<void> {
+    const { context, epochs, counters } = run
+    const rows = await this.#load(run, entities)
+    const outcomes = rows.map((row): Outcome => {
+      const dirty = entities.get(row.key) ?? null
+      return { row, dirty, computed: row.exists ? this.#compute(run, row, dirty) : null }
+    })
+    const { client, snapshotLsn } = context
+    const written = await this.#writer.write({ client, snapshotLsn, epoch: epochs.current }, outcomes)
+    counters.handled += outcomes.length
+    counters.written += written.length
+    if (run.onWritten !== undefined) written.forEach(run.onWritten)
+  }
+
+  #compute({ epochs, counters }: EngineRun, row: LoadedRow, dirty: Dirty | null): Computed {
+    const demand = demandOf(this.program, row, dirty?.bits ?? 0n, epochs.changedIn)
+    const computed = computeRow(this.program, row, demand, this.#isStrict)
+    counters.computed += computed.computed
+    counters.needed += computed.needed
+    return computed
+  }
+
+  async #load({ context, epochs }: EngineRun, entities: ReadonlyMap<string, Dirty | null>): Promise<LoadedRow[]> {
+    const { program } = this
+    let bits = 0n
+    // What is dirty for no reason of a change is stale or missing: everything may be needed.
+    for (const dirty of entities.values()) bits |= dirty?.bits ?? program.all
+    const loaded = reachableFrom(program, bits)
+    const rows = await this.#loader.load(context.client, loaded, [...entities.keys()])
+    const isEnough = (row: LoadedRow) => {
+      const { forced } = demandOf(program, row, entities.get(row.key)?.bits ?? 0n, epochs.changedIn)
+      return (reachableFrom(program, forced) & ~loaded) === 0n
+    }
+    if (loaded === program.all) return [...rows]
+    const [enough, more] = [rows.filter(isEnough), rows.filter((row) => !isEnough(row))]
+    if (more.length === 0) return enough
+    const again = await this.#loader.load(
+      context.client,
+      program.all,
+      more.map(({ key }) => key),
+    )
+    return [...enough, ...again]
+  }
+}

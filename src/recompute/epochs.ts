@@ -1,0 +1,60 @@
+/**
+ * Epochs: which stored rows are true of which definitions.
+ *
+ * Invariant: a row is stale exactly when its epoch is below the epoch in which one of its entity's features last changed.
+ * The table alone knows; it is read in every transaction, so what one process makes stale no other takes for fresh.
+ */
+import type { Client, Queryable } from '../db/pool.ts'
+import { RescoreError } from '../errors.ts'
+import type { EntityNode, Graph } from '../graph/graph.ts'
+import { textArray } from './literals.ts'
+
+export interface EntityEpochs {
+  /** The newest of `changedIn`: the epoch rows are written with. */
+  readonly current: number
+  /** By bit. */
+  readonly changedIn: readonly number[]
+}
+
+interface DefinitionRow {
+  readonly entity: string
+  readonly feature: string
+  readonly changed_in_epoch: number
+}
+
+function epochsOf(node: EntityNode, rows: readonly DefinitionRow[]): EntityEpochs {
+  const known = new Map(
+    rows.filter(({ entity }) => entity === node.entity.name).map((row) => [row.feature, row.changed_in_epoch]),
+  )
+  const changedIn = node.features.map(({ feature }) => {
+    const epoch = known.get(feature.name)
+    if (epoch !== undefined) return epoch
+    throw new RescoreError({
+      code: 'FEATURE_NOT_DEPLOYED',
+      fate: 'stop',
+      message: `Feature '${feature.name}' of ${node.entity.name} is not among the deployed definitions.`,
+      mend: 'Another process has deployed other definitions: restart this one with the same code.',
+    })
+  })
+  return { current: Math.max(...changedIn), changedIn }
+}
+
+/** By entity. @throws RescoreError FEATURE_NOT_DEPLOYED */
+export async function readEpochs(client: Queryable, graph: Graph): Promise<ReadonlyMap<string, EntityEpochs>> {
+  const { rows } = await client.query<DefinitionRow>({
+    name: 'rescore-epochs',
+    text: 'select entity, feature, changed_in_epoch from rescore.definition',
+  })
+  return new Map([...graph.entities].map(([name, node]) => [name, epochsOf(node, rows)]))
+}
+
+/** Makes every row of the entity stale in these features, without touching any: a new epoch. */
+export async function makeStale(client: Client, node: EntityNode, bits: bigint): Promise<void> {
+  const names = node.features.filter(({ bit }) => ((bits >> BigInt(bit)) & 1n) === 1n)
+  await client.query(
+    `update rescore.definition
+     set changed_in_epoch = (select max(changed_in_epoch) + 1 from rescore.definition)
+     where entity = $1 and feature = any($2::text[])`,
+    [node.entity.name, textArray(names.map(({ feature }) => feature.name))],
+  )
+}

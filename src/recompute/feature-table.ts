@@ -1,0 +1,80 @@
+/**
+ * The table `rescore.features_<entity>`, brought in line with the features in the code.
+ *
+ * Invariant: columns are only added, or made anew when the feature's type changed together with its version (the stored
+ * values are stale then anyway). A column of a removed feature stays. Runs in the caller's transaction.
+ */
+import { type Client, quoteIdent, quoteTable } from '../db/pool.ts'
+import { FEATURE_POSTGRES_TYPE } from '../define/index.ts'
+import { RescoreError } from '../errors.ts'
+import type { FeatureNode } from '../graph/graph.ts'
+import type { Program } from './program.ts'
+
+async function typesOf(client: Client, table: string): Promise<ReadonlyMap<string, string>> {
+  const { rows } = await client.query<{ name: string; type: string }>(
+    `select attname as name, format_type(atttypid, atttypmod) as type from pg_attribute
+     where attrelid = $1::regclass and attnum > 0 and not attisdropped`,
+    [quoteTable(table)],
+  )
+  return new Map(rows.map(({ name, type }) => [name, type]))
+}
+
+function refuseKey(program: Program, found: string | undefined): RescoreError {
+  const { featureTable, entity, key } = program.node
+  return new RescoreError({
+    code: 'FEATURE_KEY_TYPE',
+    fate: 'stop',
+    message: `The key of ${featureTable} is ${found}, but ${entity.table.id}.${key} is declared as ${program.keyType}.`,
+    mend: `Drop table ${featureTable}; it is filled again from the source tables.`,
+  })
+}
+
+function refuseType({ feature }: FeatureNode, found: string): RescoreError {
+  return new RescoreError({
+    code: 'FEATURE_TYPE_CHANGED',
+    fate: 'stop',
+    message: `Feature '${feature.name}' is ${feature.type} (${FEATURE_POSTGRES_TYPE[feature.type]}) in the code, its stored values are ${found}, and both are version ${feature.version}.`,
+    mend: `Set the version of '${feature.name}' to ${feature.version + 1}.`,
+  })
+}
+
+/**
+ * @param changed bits of features that are new or of another version
+ * @throws RescoreError FEATURE_KEY_TYPE or FEATURE_TYPE_CHANGED
+ */
+export async function ensureFeatureTable(
+  client: Client,
+  program: Program,
+  changed: ReadonlySet<number>,
+): Promise<void> {
+  const { featureTable, features } = program.node
+  const table = quoteTable(featureTable)
+  await client.query(`create table if not exists ${table} (
+    key ${program.keyType} primary key,
+    snap_lsn pg_lsn not null,
+    epoch integer not null,
+    source_lsn pg_lsn,
+    source_at timestamptz,
+    computed_at timestamptz not null default clock_timestamp()
+  ) with (fillfactor = 80)`)
+  const types = await typesOf(client, featureTable)
+  if (types.get('key') !== program.keyType) throw refuseKey(program, types.get('key'))
+  const steps: string[] = []
+  for (const node of features) {
+    const column = quoteIdent(node.feature.name)
+    const type = FEATURE_POSTGRES_TYPE[node.feature.type]
+    const found = types.get(node.feature.name)
+    if (found === type) continue
+    if (found !== undefined) {
+      if (!changed.has(node.bit)) throw refuseType(node, found)
+      steps.push(`drop column ${column}`)
+    }
+    steps.push(`add column ${column} ${type}`)
+  }
+  if (steps.length > 0) await client.query(`alter table ${table} ${steps.join(', ')}`)
+  const { rows } = await client.query<{ identity: string }>(
+    'select relreplident as identity from pg_class where oid = $1::regclass',
+    [table],
+  )
+  if (rows[0]?.identity !== 'f') await client.query(`alter table ${table} replica identity full`)
+}

@@ -1,0 +1,76 @@
+/**
+ * One statement that loads, for a set of keys, everything some features need: the entity's own columns, aggregates with
+ * one scan per path, and the stored feature row.
+ *
+ * Invariant: one row comes back per key, whether or not the entity exists. Aggregates are lateral, so the plan is an
+ * index look-up per key for one key or a thousand, and a prepared generic plan serves both.
+ */
+import { createHash } from 'node:crypto'
+import { quoteIdent, quoteTable } from '../db/pool.ts'
+import { reachedSql } from './path-sql.ts'
+import type { Program } from './program.ts'
+
+export interface LoadStatement {
+  readonly name: string
+  readonly text: string
+  /** Slot → index in the row; -1: not loaded. */
+  readonly positions: Int32Array
+}
+
+/** Columns before the stored features: key, exists, quarantined, epoch of the stored row. */
+export const FIXED_COLUMNS = 4
+
+/** The slots that the features of `bits` read. */
+export function slotsOf(program: Program, bits: bigint): ReadonlySet<number> {
+  const slots = new Set<number>()
+  program.features.forEach(({ bindings }, bit) => {
+    if (((bits >> BigInt(bit)) & 1n) === 0n) return
+    for (const binding of bindings) if (binding.kind === 'loaded') for (const slot of binding.slots) slots.add(slot)
+  })
+  return slots
+}
+
+function scanSql(program: Program, scan: number, slots: readonly number[]): string {
+  const path = program.scans[scan] ?? []
+  const table = path.at(-1)?.table.id ?? ''
+  const filters = new Set(slots.map((slot) => program.slots[slot]?.filter ?? 'true'))
+  // A filter that all share narrows the scan itself.
+  const [shared = 'true'] = filters.size === 1 ? filters : []
+  const outputs = slots.map((slot) => {
+    const { expression, filter } = program.slots[slot] ?? { expression: () => 'null', filter: 'true' }
+    return `${expression(filter === shared ? 'true' : filter)} as s${slot}`
+  })
+  return (
+    `cross join lateral (select ${outputs.join(', ')} from ${quoteTable(table)} r` +
+    ` where ${reachedSql(path, 'r', 'i.key')}${shared === 'true' ? '' : ` and ${shared}`}) g${scan}`
+  )
+}
+
+export function compileLoad(program: Program, slots: ReadonlySet<number>): LoadStatement {
+  const { node, keyType } = program
+  const ordered = [...slots].sort((a, b) => a - b)
+  const positions = new Int32Array(program.slots.length).fill(-1)
+  const outputs = [
+    'i.key::text',
+    `e.${quoteIdent(node.key)} is not null`,
+    `exists (select from rescore.quarantine q where q.entity = '${node.entity.name}' and q.key = i.key::text)`,
+    'f.epoch',
+    // Whole numbers of a stored row are safe integers, so the text forms of both number types read alike.
+    ...program.features.map((feature) => `f.${quoteIdent(feature.node.feature.name)}`),
+  ]
+  for (const slot of ordered) {
+    const { scan, expression } = program.slots[slot] ?? { scan: null, expression: () => 'null' }
+    positions[slot] = outputs.push(scan === null ? expression('true') : `g${scan}.s${slot}`) - 1
+  }
+  const scans = program.scans
+    .map((_, scan) => [scan, ordered.filter((slot) => program.slots[slot]?.scan === scan)] as const)
+    .filter(([, used]) => used.length > 0)
+    .map(([scan, used]) => scanSql(program, scan, used))
+  const text = `select ${outputs.join(', ')}
+    from unnest($1::text[]::${keyType}[]) as i(key)
+    left join ${quoteTable(node.entity.table.id)} e on e.${quoteIdent(node.key)} = i.key
+    left join ${quoteTable(node.featureTable)} f on f.key = i.key
+    ${scans.join('\n')}`
+  const name = `rescore-load-${createHash('sha256').update(text).digest('hex').slice(0, 24)}`
+  return { name, text, positions }
+}

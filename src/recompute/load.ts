@@ -1,0 +1,86 @@
+/**
+ * Loads entities for recomputing: their inputs as they are in the transaction's snapshot, and what is stored of them.
+ * Invariant: the number of prepared statements is bounded, however the needed inputs vary.
+ */
+import type { Client } from '../db/pool.ts'
+import type { FeatureType, FeatureValue } from '../define/index.ts'
+import { textArray } from './literals.ts'
+import { compileLoad, FIXED_COLUMNS, type LoadStatement, slotsOf } from './load-sql.ts'
+import type { Program, ReadSlot } from './program.ts'
+
+export interface LoadedRow {
+  readonly key: string
+  /** Whether the entity's own row exists. */
+  readonly exists: boolean
+  readonly isQuarantined: boolean
+  /** Epoch of the stored feature row; null: there is none. */
+  readonly epoch: number | null
+  /** By bit; all null when there is no stored row. */
+  readonly stored: readonly FeatureValue[]
+  readonly read: ReadSlot
+}
+
+/** Beyond this many sets of inputs, a statement loads all inputs of every table it touches, which are few sets. */
+const EXACT_STATEMENTS = 64
+
+function decodeStored(text: string, type: FeatureType): FeatureValue {
+  if (type === 'text') return text
+  return type === 'boolean' ? text === 't' : Number(text)
+}
+
+const asText = { getTypeParser: () => (value: string) => value }
+
+export class Loader {
+  readonly #program: Program
+  readonly #byBits = new Map<bigint, LoadStatement>()
+  readonly #bySlots = new Map<string, LoadStatement>()
+
+  constructor(program: Program) {
+    this.#program = program
+  }
+
+  /** One row per key, in no order. Inputs of features outside `bits` are not there to be read. */
+  async load(client: Client, bits: bigint, keys: readonly string[]): Promise<readonly LoadedRow[]> {
+    const { name, text, positions } = this.#statement(bits)
+    const { rows } = await client.query<(string | null)[]>({
+      name,
+      text,
+      values: [textArray(keys)],
+      rowMode: 'array',
+      types: asText,
+    })
+    const { features } = this.#program
+    return rows.map((row) => ({
+      key: row[0] ?? '',
+      exists: row[1] === 't',
+      isQuarantined: row[2] === 't',
+      epoch: row[3] === null ? null : Number(row[3]),
+      stored: features.map(({ node }, bit) => {
+        const text = row[FIXED_COLUMNS + bit] ?? null
+        return text === null ? null : decodeStored(text, node.feature.type)
+      }),
+      read: (slot) => {
+        const position = positions[slot] ?? -1
+        if (position < 0) throw new TypeError(`Slot ${slot} of ${name} was not loaded.`)
+        return row[position] ?? null
+      },
+    }))
+  }
+
+  #statement(bits: bigint): LoadStatement {
+    const known = this.#byBits.get(bits)
+    if (known !== undefined) return known
+    let slots = slotsOf(this.#program, bits)
+    if (this.#bySlots.size >= EXACT_STATEMENTS) slots = this.#wholeScans(slots)
+    const id = [...slots].sort((a, b) => a - b).join(',')
+    const statement = this.#bySlots.get(id) ?? compileLoad(this.#program, slots)
+    this.#bySlots.set(id, statement)
+    if (this.#byBits.size < 10 * EXACT_STATEMENTS) this.#byBits.set(bits, statement)
+    return statement
+  }
+
+  #wholeScans(slots: ReadonlySet<number>): ReadonlySet<number> {
+    const touched = new Set([...slots].map((slot) => this.#program.slots[slot]?.scan))
+    return new Set(this.#program.slots.flatMap(({ scan }, slot) => (touched.has(scan) ? [slot] : [])))
+  }
+}

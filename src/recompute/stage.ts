@@ -1,0 +1,179 @@
+/**
+ * The stage 'recompute': from changes to feature rows that are true again.
+ *
+ * Invariants: everything a batch means is written in the transaction that moves the stage's position, so a crash repeats
+ * a batch whole and a repeat finds nothing to write. Nothing is computed that no changed column feeds, nothing written
+ * that did not change. Where a change means every row of an entity (a truncated table) the definitions get a new epoch
+ * instead, and the sweep catches up in bounded pieces while the reflected position stands still.
+ */
+import type { Client, Pool } from '../db/pool.ts'
+import type { Graph } from '../graph/graph.ts'
+import type { Batch } from '../log/log.ts'
+import type { ApplyContext, Report, Stage, StageEvent } from '../log/stage.ts'
+import { type Dirty, mask, type Plan, planAffected } from './affected.ts'
+import { deployFeatures } from './deploy.ts'
+import { type Counters, Engine } from './engine.ts'
+import { makeStale, readEpochs } from './epochs.ts'
+import type { Outcome } from './outcome.ts'
+import { Sweeper } from './sweep.ts'
+import { resolveTraces } from './traces.ts'
+
+/** A planned batch, and what applying it came to. */
+export interface RecomputeWork {
+  readonly plan: Plan
+  events: StageEvent[]
+  counters: Counters
+}
+
+export interface RecomputeStage extends Stage<RecomputeWork> {
+  /** Of committed batches, and of sweeps. */
+  readonly counters: Readonly<Counters>
+}
+
+export interface RecomputeStageOptions {
+  readonly graph: Graph
+  readonly report: Report
+  /** Reading an undeclared input is an error (FEATURE_UNDECLARED_INPUT). */
+  readonly strict: boolean
+}
+
+/** One batch that affects more entities than this leaves them to the sweep, so that no transaction grows without bound. */
+const MAX_ENTITIES_PER_BATCH = 50_000
+/** Events are for people; a batch of more is not read line by line. */
+const MAX_EVENTS_PER_BATCH = 1_000
+
+/** Every look-up is by key: plans that scan were made for tables that were empty when they were made. */
+const PLANNER = `set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off;
+  set local plan_cache_mode = force_generic_plan`
+
+function zero(): Counters {
+  return { handled: 0, computed: 0, needed: 0, written: 0 }
+}
+
+class Recompute implements RecomputeStage {
+  readonly name = 'recompute'
+  readonly upstream = null
+  readonly counters = zero()
+  readonly #graph: Graph
+  readonly #report: Report
+  readonly #engines: ReadonlyMap<string, Engine>
+  readonly #sweeper: Sweeper
+  #hasMadeStale = false
+
+  constructor({ graph, report, strict }: RecomputeStageOptions) {
+    this.#graph = graph
+    this.#report = report
+    this.#engines = new Map([...graph.entities].map(([name, node]) => [name, new Engine(node, strict)]))
+    this.#sweeper = new Sweeper([...this.#engines.values()].map(({ program }) => program))
+  }
+
+  deploy(pool: Pool): Promise<void> {
+    const programs = [...this.#engines.values()].map(({ program }) => program)
+    return deployFeatures(pool, this.#graph, programs, this.#report)
+  }
+
+  plan(batch: Batch): RecomputeWork | null {
+    const plan = planAffected(this.#graph, batch)
+    return plan === null ? null : { plan, events: [], counters: zero() }
+  }
+
+  async apply(work: RecomputeWork, context: ApplyContext): Promise<void> {
+    const { plan } = work
+    this.#hasMadeStale = false
+    work.events = []
+    work.counters = zero()
+    await context.client.query(PLANNER)
+    await resolveTraces(context.client, plan)
+    await this.#leaveToSweep(context.client, plan)
+    const epochs = await readEpochs(context.client, this.#graph)
+    for (const [entity, engine] of this.#engines) {
+      const keys = plan.affected.get(entity)
+      const entityEpochs = epochs.get(entity)
+      if (keys === undefined || entityEpochs === undefined) continue
+      await engine.recompute(
+        {
+          context,
+          epochs: entityEpochs,
+          counters: work.counters,
+          onWritten: (outcome) => this.#note(work, entity, outcome),
+        },
+        keys,
+      )
+    }
+  }
+
+  committed(work: RecomputeWork): void {
+    this.#count(work.counters)
+    for (const event of work.events) this.#report(event)
+  }
+
+  sweepNeeded(): boolean {
+    return this.#hasMadeStale
+  }
+
+  async sweep(context: ApplyContext): Promise<boolean> {
+    await context.client.query(PLANNER)
+    const epochs = await readEpochs(context.client, this.#graph)
+    const counters = zero()
+    const isMoreLeft = await this.#sweeper.piece(
+      context.client,
+      (entity) => epochs.get(entity)?.current ?? 0,
+      async (program, keys) => {
+        const name = program.node.entity.name
+        const entityEpochs = epochs.get(name)
+        if (entityEpochs === undefined) return
+        const entities = new Map<string, Dirty | null>(keys.map((key) => [key, null]))
+        await this.#engines.get(name)?.recompute({ context, epochs: entityEpochs, counters }, entities)
+      },
+    )
+    this.#count(counters)
+    return isMoreLeft
+  }
+
+  /** Truncated tables, and entities too many for one transaction. */
+  async #leaveToSweep(client: Client, plan: Plan): Promise<void> {
+    const stale = new Map<string, bigint>()
+    for (const table of plan.truncated) {
+      for (const { entity, bits } of this.#graph.readers.get(table) ?? []) {
+        stale.set(entity, (stale.get(entity) ?? 0n) | mask(bits))
+      }
+    }
+    for (const [entity, keys] of plan.affected) {
+      if (keys.size <= MAX_ENTITIES_PER_BATCH) continue
+      let bits = stale.get(entity) ?? 0n
+      for (const dirty of keys.values()) bits |= dirty.bits
+      stale.set(entity, bits)
+      plan.affected.delete(entity)
+    }
+    for (const [entity, bits] of stale) {
+      const engine = this.#engines.get(entity)
+      if (engine !== undefined) await makeStale(client, engine.node, bits)
+    }
+    if (stale.size === 0) return
+    this.#hasMadeStale = true
+    this.#sweeper.restart()
+  }
+
+  #note(work: RecomputeWork, entity: string, { row, dirty, computed }: Outcome): void {
+    if (computed === null || computed.moves.length === 0 || work.events.length >= MAX_EVENTS_PER_BATCH) return
+    work.events.push({
+      type: 'recomputed',
+      entity,
+      key: row.key,
+      causes: dirty?.causes ?? [],
+      moves: computed.moves,
+      computed: computed.computed,
+    })
+  }
+
+  #count(counters: Counters): void {
+    this.counters.handled += counters.handled
+    this.counters.computed += counters.computed
+    this.counters.needed += counters.needed
+    this.counters.written += counters.written
+  }
+}
+
+export function createRecomputeStage(options: RecomputeStageOptions): RecomputeStage {
+  return new Recompute(options)
+}

@@ -1,0 +1,119 @@
+/**
+ * Writes what recomputing changed: feature rows, and the rows of entities that are gone.
+ *
+ * Invariants. Guarded by snapshot: a row computed from a newer snapshot is never overwritten, and what the guard refuses
+ * has no history. In key order, so that two writers cannot deadlock. All in the caller's transaction: after a crash
+ * either everything of a batch is there, its position included, or nothing.
+ */
+import { formatLsn } from '../db/lsn.ts'
+import { type Client, quoteIdent, quoteTable } from '../db/pool.ts'
+import type { FeatureValue } from '../define/index.ts'
+import { isPlanted } from '../faults.ts'
+import { writeHistory } from './history.ts'
+import { plainArray, textArray, timestampText } from './literals.ts'
+import { failureOf, isHealed, isOrphan, mustWrite, type Outcome } from './outcome.ts'
+import { featureType, type Program } from './program.ts'
+import { heal, putAside } from './quarantine.ts'
+
+export interface WriteContext {
+  readonly client: Client
+  readonly snapshotLsn: bigint
+  readonly epoch: number
+}
+
+function upsertSql(program: Program, isGuarded: boolean): string {
+  const names = program.features.map(({ node }) => quoteIdent(node.feature.name))
+  const columns = ['key', ...names, 'source_lsn', 'source_at', 'snap_lsn', 'epoch']
+  const types = [...program.features.map(featureType), 'pg_lsn', 'timestamptz']
+  const arrays = [`$1::text[]::${program.keyType}[]`, ...types.map((type, index) => `$${index + 2}::${type}[]`)]
+  const snapshot = `$${arrays.length + 1}::pg_lsn`
+  const epoch = `$${arrays.length + 2}::integer`
+  return `insert into ${quoteTable(program.node.featureTable)} as t (${columns.join(', ')})
+    select u.*, ${snapshot}, ${epoch} from unnest(${arrays.join(', ')}) as u order by 1
+    on conflict (key) do update set ${names.map((name) => `${name} = excluded.${name}`).join(', ')},
+      source_lsn = coalesce(excluded.source_lsn, t.source_lsn),
+      source_at = coalesce(excluded.source_at, t.source_at),
+      snap_lsn = excluded.snap_lsn, epoch = excluded.epoch, computed_at = clock_timestamp()
+    ${isGuarded ? 'where t.snap_lsn <= excluded.snap_lsn' : ''}
+    returning t.key::text as key`
+}
+
+function isText(value: FeatureValue): value is string | null {
+  return value === null || typeof value === 'string'
+}
+
+function isPlain(value: FeatureValue): value is number | boolean | null {
+  return typeof value !== 'string'
+}
+
+function columnArray(outcomes: readonly Outcome[], bit: number, type: string): string {
+  const values = outcomes.map(({ computed }) => computed?.values[bit] ?? null)
+  return type === 'text' ? textArray(values.filter(isText)) : plainArray(values.filter(isPlain))
+}
+
+export class Writer {
+  readonly #program: Program
+  readonly #upsert: string
+  readonly #remove: string
+
+  constructor(program: Program) {
+    this.#program = program
+    this.#upsert = upsertSql(program, true)
+    this.#remove = `delete from ${quoteTable(program.node.featureTable)}
+      where key = any($1::text[]::${program.keyType}[]) and snap_lsn <= $2 returning key::text as key`
+  }
+
+  /** Returns the outcomes whose effects are in the table now, without those the guard refused. */
+  async write(context: WriteContext, outcomes: readonly Outcome[]): Promise<readonly Outcome[]> {
+    const { entity } = this.#program.node
+    const written = await this.#save(
+      context,
+      outcomes.filter((outcome) => mustWrite(outcome, context.epoch)),
+    )
+    const removed = await this.#delete(context, outcomes.filter(isOrphan))
+    await putAside(
+      context,
+      entity.name,
+      outcomes.filter((outcome) => failureOf(outcome) !== null),
+    )
+    await heal(context.client, entity.name, outcomes.filter(isHealed))
+    const done = [...written, ...removed]
+    if (!isPlanted('history-dropped')) await writeHistory(context, entity.name, done)
+    return done
+  }
+
+  async #save({ client, snapshotLsn, epoch }: WriteContext, outcomes: readonly Outcome[]): Promise<readonly Outcome[]> {
+    if (outcomes.length === 0) return []
+    const { node, features } = this.#program
+    const isGuarded = !isPlanted('no-version-guard')
+    const { rows } = await client.query<{ key: string }>({
+      name: `rescore-save-${node.entity.name}${isGuarded ? '' : '-unguarded'}`,
+      text: isGuarded ? this.#upsert : upsertSql(this.#program, false),
+      values: [
+        textArray(outcomes.map(({ row }) => row.key)),
+        ...features.map((feature, bit) => columnArray(outcomes, bit, featureType(feature))),
+        textArray(outcomes.map(({ dirty }) => (dirty === null ? null : formatLsn(dirty.newestLsn)))),
+        textArray(outcomes.map(({ dirty }) => (dirty === null ? null : timestampText(dirty.newestCauseMs)))),
+        formatLsn(snapshotLsn),
+        epoch,
+      ],
+    })
+    return accepted(outcomes, rows)
+  }
+
+  async #delete({ client, snapshotLsn }: WriteContext, outcomes: readonly Outcome[]): Promise<readonly Outcome[]> {
+    if (outcomes.length === 0) return []
+    const { rows } = await client.query<{ key: string }>({
+      name: `rescore-remove-${this.#program.node.entity.name}`,
+      text: this.#remove,
+      values: [textArray(outcomes.map(({ row }) => row.key)), formatLsn(snapshotLsn)],
+    })
+    return accepted(outcomes, rows)
+  }
+}
+
+function accepted(outcomes: readonly Outcome[], rows: readonly { readonly key: string }[]): readonly Outcome[] {
+  if (rows.length === outcomes.length) return outcomes
+  const keys = new Set(rows.map(({ key }) => key))
+  return outcomes.filter(({ row }) => keys.has(row.key))
+}
