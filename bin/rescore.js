@@ -2,11 +2,12 @@
 /**
  * The `rescore` command: finds a Node 24 and hands over to the program, whatever Node from 20 up the host has.
  * Plain JavaScript in the syntax Node 20 knows, because this file alone runs on the host's Node.
- * Invariant: signals and the exit code pass through; the child ends when this process does.
+ * Invariant: signals and the exit code pass through; the program ends when this process does, kill -9 included.
  */
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
@@ -15,10 +16,8 @@ const folder = dirname(dirname(fileURLToPath(import.meta.url)))
 
 /** The TypeScript in a clone, the compiled program in a package. */
 function programFile() {
-  // Node does not strip types under node_modules, so a compiled program always goes first there.
-  const compiled = join(folder, 'dist', 'src', 'cli', 'main.js')
   const source = join(folder, 'src', 'cli', 'main.ts')
-  return existsSync(source) ? source : compiled
+  return existsSync(source) ? source : join(folder, 'dist', 'src', 'cli', 'main.js')
 }
 
 /** The Node 24 that came from npm: beside this package, or in the project it is called from. */
@@ -36,19 +35,23 @@ function bundledNode() {
   return null
 }
 
+function refuse(text, code) {
+  process.stderr.write(`${text}\n`)
+  process.exitCode = code
+}
+
 function handOver(node, program) {
-  const child = spawn(node, [program, ...process.argv.slice(2)], { stdio: 'inherit' })
-  // A terminal sends Ctrl-C to both processes: passing it on again would count as the second one, which forces.
-  process.on('SIGINT', () => {
-    if (!process.stdin.isTTY) child.kill('SIGINT')
+  const watcher = pathToFileURL(join(folder, 'bin', 'end-with-parent.js')).href
+  const child = spawn(node, ['--import', watcher, program, ...process.argv.slice(2)], {
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
   })
-  for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
-  child.on('error', (error) => {
-    process.stderr.write(`CLI_NODE_START: ${node} could not be started: ${error.message}\n  mend: npm install\n`)
-    process.exitCode = 1
-  })
+  // A terminal sends Ctrl-C to both processes; the program takes the two for one press.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  child.on('error', (error) =>
+    refuse(`CLI_NODE_START: ${node} could not be started: ${error.message}\n  mend: npm rebuild node`, 1),
+  )
   child.on('exit', (code, signal) => {
-    process.exitCode = code ?? (signal === 'SIGINT' ? 130 : 1)
+    process.exitCode = code ?? 128 + constants.signals[signal]
   })
 }
 
@@ -58,11 +61,13 @@ if (Number(process.versions.node.split('.')[0]) >= MAJOR) {
   await import(pathToFileURL(program).href)
 } else {
   const node = bundledNode()
-  if (node === null) {
-    process.stderr.write(
+  if (node !== null) handOver(node, program)
+  else {
+    refuse(
       `CLI_NODE_MISSING: Rescore runs on Node ${MAJOR}; this is Node ${process.versions.node}, and the npm package 'node' has no binary.\n` +
-        `  mend: npm install --foreground-scripts (the package 'node' needs its install script), or put Node ${MAJOR} on the PATH\n`,
+        '  mend: let its install script run (npm install-scripts approve node && npm rebuild node; npm before 11: npm rebuild node), ' +
+        `or put Node ${MAJOR} on the PATH`,
+      2,
     )
-    process.exitCode = 2
-  } else handOver(node, program)
+  }
 }

@@ -1,0 +1,16 @@
+/**
+ * prepack: compiles what a user's project runs into dist/, because Node strips no types under node_modules.
+ * Invariant: dist/ holds what the sources say now and nothing of an earlier compile.
+ */
+import { execFileSync } from 'node:child_process'
+import { cpSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+
+const root = dirname(import.meta.dirname)
+const compiler = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc')
+
+rmSync(join(root, 'dist'), { recursive: true, force: true })
+// npm reads a package's file list from stdout (`npm pack --json`): the compiler speaks on stderr.
+execFileSync(process.execPath, [compiler, '-p', 'tsconfig.build.json'], { cwd: root, stdio: ['ignore', 2, 2] })
+cpSync(join(root, 'src/cli/templates'), join(root, 'dist/src/cli/templates'), { recursive: true })
