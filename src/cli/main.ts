@@ -7,6 +7,7 @@ import { devCommand } from './dev.ts'
 import { doctorCommand } from './doctor.ts'
 import { EXIT, exitCodeOf, explained } from './exit.ts'
 import { explainCommand } from './explain.ts'
+import { initCommand } from './init.ts'
 import { migrateCommand } from './migrate.ts'
 import { printError } from './output.ts'
 import { resyncCommand } from './resync.ts'
@@ -23,6 +24,7 @@ export function createProgram(signal: AbortSignal): Command {
       '\nEach command has --help with examples. Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 problems found, 4 not reachable.',
     )
   const commands = [
+    initCommand(),
     devCommand(signal),
     startCommand(signal),
     migrateCommand(),
@@ -52,10 +54,16 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
   }
 }
 
+/** npm and the launcher pass on the Ctrl-C that the terminal has sent to every process: that is one press, not two. */
+const ONE_PRESS_MS = 1_000
+
 function onSignals(): AbortSignal {
   const controller = new AbortController()
+  let askedAt = Number.POSITIVE_INFINITY
   const stop = () => {
-    if (controller.signal.aborted) process.exit(EXIT.interrupted)
+    if (performance.now() - askedAt > ONE_PRESS_MS) process.exit(EXIT.interrupted)
+    if (controller.signal.aborted) return
+    askedAt = performance.now()
     controller.abort(new Error('interrupted'))
   }
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, stop)
