@@ -4,7 +4,15 @@
  * before anything runs.
  */
 import { createHash } from 'node:crypto'
-import type { AnyEntity, AnyFeature, AnyInput, Hop, ProjectConfig, Table } from '../define/index.ts'
+import {
+  type AnyEntity,
+  type AnyFeature,
+  type AnyInput,
+  columnOf,
+  type Hop,
+  type ProjectConfig,
+  type Table,
+} from '../define/index.ts'
 import { RescoreError } from '../errors.ts'
 import type { EntityNode, FeatureNode, Graph, Reader } from './graph.ts'
 
@@ -109,8 +117,25 @@ function readings(input: AnyInput): readonly Reading[] {
   return found
 }
 
+/** What no order or equality is defined for cannot be aggregated by it. */
+function refuseUnordered(feature: AnyFeature): void {
+  for (const [alias, input] of Object.entries(feature.inputs)) {
+    if (input.input !== 'aggregate') continue
+    const { operation } = input
+    const table = input.path.at(-1)?.table
+    const ordered = 'orderBy' in operation ? operation.orderBy : 'column' in operation ? operation.column : null
+    if (table === undefined || ordered === null || columnOf(table, ordered).kind !== 'json') continue
+    throw refuse(
+      'GRAPH_UNORDERED',
+      `Input '${alias}' of feature '${feature.name}' takes ${operation.op} by ${table.id}.${ordered}, which is json.`,
+      'Use a column that has an order, or read the json of single rows with latest or top.',
+    )
+  }
+}
+
 function compileEntity(entity: AnyEntity, config: ProjectConfig, given: readonly AnyFeature[]): EntityNode {
   const ordered = inOrder(entity, given)
+  ordered.forEach(refuseUnordered)
   const bits = new Map(ordered.map((feature, bit) => [feature, bit]))
   const readersOf = new Map<number, number[]>()
   for (const [feature, bit] of bits) {
@@ -134,7 +159,7 @@ function compileEntity(entity: AnyEntity, config: ProjectConfig, given: readonly
   }
 }
 
-/** @throws RescoreError GRAPH_CYCLE or GRAPH_DUPLICATE */
+/** @throws RescoreError GRAPH_CYCLE, GRAPH_DUPLICATE or GRAPH_UNORDERED */
 export function compileGraph(config: ProjectConfig): Graph {
   const features = [...config.features, ...config.models.flatMap((model) => model.features)]
   const byEntity = new Map<string, { entity: AnyEntity; features: Set<AnyFeature> }>()

@@ -56,7 +56,9 @@ export interface Chunk {
 
 /** Chunks put together for one stage. */
 export interface Batch {
+  /** Empty when the batch only says that the transaction before ended: its last entries came before its commit. */
   readonly entries: readonly Entry[]
+  /** What `acknowledge` is called with: (lsn, END_OF_TRANSACTION) after a whole transaction, else the last entry's. */
   readonly end: Position
   readonly committedAtMs: number
   /** Distinct transaction ids among the entries. */

@@ -14,6 +14,7 @@ import { asError, isRescoreError, RescoreError } from '../errors.ts'
 import { BARRIER_PREFIX, type Batch, type Change, type Log } from './log.ts'
 import { comparePositions, type Position, START } from './position.ts'
 import type { ApplyContext, Report, Stage } from './stage.ts'
+import { areVisible } from './visibility.ts'
 
 export interface StageRunnerOptions<Work> {
   readonly pool: Pool
@@ -164,6 +165,7 @@ class StageRunner<Work> {
     const { stage, report } = this.#options
     const startedMs = performance.now()
     const isMoreLeft = await this.#transaction([], async (context) => {
+      await this.#holdPosition(context.client)
       const left = await stage.sweep(context)
       // Only when nothing is left is everything up to the pending position true.
       if (!left) await this.#move(context.client, this.#position, true)
@@ -171,6 +173,26 @@ class StageRunner<Work> {
     })
     this.#isSweeping = isMoreLeft
     report({ type: 'sweep', stage: stage.name, isMoreLeft, ms: performance.now() - startedMs })
+  }
+
+  /** A sweep moves no position, so the row is locked instead: held by, or moved under, one process at a time. */
+  async #holdPosition(client: Client): Promise<void> {
+    const { rowCount } = await client.query({
+      name: 'rescore-hold-position',
+      text: `select from rescore.stage_position
+             where stage = $1 and partition = 0 and lsn = $2 and index = $3 for update`,
+      values: [this.#options.stage.name, formatLsn(this.#position.lsn), this.#position.index],
+    })
+    if (rowCount === 0) throw this.#fenced()
+  }
+
+  #fenced(): RescoreError {
+    return new RescoreError({
+      code: 'LOG_FENCED',
+      fate: 'stop',
+      message: `Another process moved the position of stage '${this.#options.stage.name}'.`,
+      mend: 'Run one copy of this stage, or let the other one go on; nothing was lost or doubled.',
+    })
   }
 
   async #move(client: Client, to: Position, mayReflect: boolean): Promise<void> {
@@ -193,14 +215,7 @@ class StageRunner<Work> {
         reflected === null || reflected.atMs === 0 ? null : new Date(reflected.atMs).toISOString(),
       ],
     })
-    if (rowCount === 0) {
-      throw new RescoreError({
-        code: 'LOG_FENCED',
-        fate: 'stop',
-        message: `Another process moved the position of stage '${stage.name}'.`,
-        mend: 'Run one copy of this stage, or let the other one go on; nothing was lost or doubled.',
-      })
-    }
+    if (rowCount === 0) throw this.#fenced()
     if (reflected !== null) await client.query(`select pg_notify('rescore_reflected', $1)`, [stage.name])
   }
 
@@ -229,20 +244,6 @@ class StageRunner<Work> {
       client.release(failure)
     }
   }
-}
-
-async function areVisible(client: Client, xids: readonly number[]): Promise<boolean> {
-  // Takes the snapshot in every case; the stream carries 32 bits of a 64-bit id, so the epoch is put back first.
-  const { rows } = await client.query<{ visible: boolean }>({
-    name: 'rescore-visible',
-    text: `with s as (select pg_current_snapshot() as snapshot, pg_snapshot_xmax(pg_current_snapshot())::text::numeric as xmax)
-           select coalesce(bool_and(pg_visible_in_snapshot(
-             (case when full_id > xmax + 2147483648 then full_id - 4294967296 else full_id end)::text::xid8, snapshot)), true) as visible
-           from s left join lateral (select div(xmax, 4294967296) * 4294967296 + x as full_id from unnest($1::bigint[]) as x) ids on true
-           where full_id is not null`,
-    values: [xids],
-  })
-  return rows[0]?.visible === true
 }
 
 function codeOf(error: unknown): string {

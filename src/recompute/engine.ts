@@ -9,7 +9,7 @@ import { columnOf } from '../define/index.ts'
 import type { EntityNode } from '../graph/graph.ts'
 import type { ApplyContext } from '../log/stage.ts'
 import type { Dirty } from './affected.ts'
-import { type Computed, computeRow, demandOf } from './compute.ts'
+import { computeRow, demandOf } from './compute.ts'
 import type { EntityEpochs } from './epochs.ts'
 import { isPossibleKey } from './literals.ts'
 import { type LoadedRow, Loader } from './load.ts'
@@ -42,6 +42,20 @@ export interface EngineRun {
   readonly onWritten?: (outcome: Outcome) => void
 }
 
+type Piece = ReadonlyMap<string, Dirty | null>
+
+/** Runs now, throws later: an error must not leave a statement running that nobody waits for. */
+function settle<T>(work: () => T): () => T {
+  try {
+    const value = work()
+    return () => value
+  } catch (error) {
+    return () => {
+      throw error
+    }
+  }
+}
+
 export class Engine {
   readonly node: EntityNode
   readonly program: Program
@@ -61,35 +75,40 @@ export class Engine {
   async recompute(run: EngineRun, entities: ReadonlyMap<string, Dirty | null>): Promise<void> {
     const { kind } = columnOf(this.node.entity.table, this.node.key)
     const possible = [...entities].filter(([key]) => isPossibleKey(kind, key))
+    const pieceAt = (from: number): Piece => new Map(possible.slice(from, from + PIECE))
+    let rows = await this.#load(run, pieceAt(0))
     for (let from = 0; from < possible.length; from += PIECE) {
       run.context.signal.throwIfAborted()
-      await this.#piece(run, new Map(possible.slice(from, from + PIECE)))
+      // PostgreSQL loads the next piece while this one is computed here; keys differ, so neither sees the other.
+      const loading = this.#load(run, pieceAt(from + PIECE))
+      const computed = settle(() => this.#compute(run, pieceAt(from), rows))
+      rows = await loading
+      await this.#write(run, computed())
     }
   }
 
-  async #piece(run: EngineRun, entities: ReadonlyMap<string, Dirty | null>): Promise<void> {
-    const { context, epochs, counters } = run
-    const rows = await this.#load(run, entities)
-    const outcomes = rows.map((row): Outcome => {
-      const dirty = entities.get(row.key) ?? null
-      return { row, dirty, computed: row.exists ? this.#compute(run, row, dirty) : null }
+  #compute({ epochs, counters }: EngineRun, piece: Piece, rows: readonly LoadedRow[]): readonly Outcome[] {
+    counters.handled += rows.length
+    return rows.map((row): Outcome => {
+      const dirty = piece.get(row.key) ?? null
+      if (!row.exists) return { row, dirty, computed: null }
+      const demand = demandOf(this.program, row, dirty?.bits ?? 0n, epochs.changedIn)
+      const computed = computeRow(this.program, row, demand, this.#isStrict)
+      counters.computed += computed.computed
+      counters.needed += computed.needed
+      return { row, dirty, computed }
     })
+  }
+
+  async #write({ context, epochs, counters, onWritten }: EngineRun, outcomes: readonly Outcome[]): Promise<void> {
     const { client, snapshotLsn } = context
     const written = await this.#writer.write({ client, snapshotLsn, epoch: epochs.current }, outcomes)
-    counters.handled += outcomes.length
     counters.written += written.length
-    if (run.onWritten !== undefined) written.forEach(run.onWritten)
+    if (onWritten !== undefined) written.forEach(onWritten)
   }
 
-  #compute({ epochs, counters }: EngineRun, row: LoadedRow, dirty: Dirty | null): Computed {
-    const demand = demandOf(this.program, row, dirty?.bits ?? 0n, epochs.changedIn)
-    const computed = computeRow(this.program, row, demand, this.#isStrict)
-    counters.computed += computed.computed
-    counters.needed += computed.needed
-    return computed
-  }
-
-  async #load({ context, epochs }: EngineRun, entities: ReadonlyMap<string, Dirty | null>): Promise<LoadedRow[]> {
+  async #load({ context, epochs }: EngineRun, entities: Piece): Promise<readonly LoadedRow[]> {
+    if (entities.size === 0) return []
     const { program } = this
     let bits = 0n
     // What is dirty for no reason of a change is stale or missing: everything may be needed.
@@ -100,7 +119,7 @@ export class Engine {
       const { forced } = demandOf(program, row, entities.get(row.key)?.bits ?? 0n, epochs.changedIn)
       return (reachableFrom(program, forced) & ~loaded) === 0n
     }
-    if (loaded === program.all) return [...rows]
+    if (loaded === program.all) return rows
     const [enough, more] = [rows.filter(isEnough), rows.filter((row) => !isEnough(row))]
     if (more.length === 0) return enough
     const again = await this.#loader.load(

@@ -6,7 +6,9 @@
  * to `confirmableLsn`, so capture reads the rest again.
  */
 import type { Batch, Chunk, Entry, Log } from '../log.ts'
-import { comparePositions, END_OF_TRANSACTION, type Position } from '../position.ts'
+import { comparePositions, END_OF_TRANSACTION, type Position, START } from '../position.ts'
+import { Fifo } from './fifo.ts'
+import { Waiters } from './waiters.ts'
 
 export interface EmbeddedLogOptions {
   /** Every stage that must acknowledge, and the position it already stands at. */
@@ -15,8 +17,8 @@ export interface EmbeddedLogOptions {
 }
 
 interface StageCursor {
-  /** Entries at or before this were done in an earlier life. */
-  readonly start: Position
+  /** Everything up to here is done, in this life or an earlier one. */
+  done: Position
   /** Sequence number of the first entry not acknowledged. */
   next: number
 }
@@ -30,40 +32,43 @@ interface Held {
 export class EmbeddedLog implements Log {
   readonly #maxBytes: number
   readonly #cursors: ReadonlyMap<string, StageCursor>
-  #entries: Entry[] = []
-  /** Sequence number of `#entries[0]`. */
+  readonly #entries = new Fifo<Entry>()
+  readonly #held = new Fifo<Held>()
+  readonly #commits = new Fifo<NonNullable<Chunk['commit']>>()
+  readonly #waiters = new Waiters()
+  /** Sequence number of the first entry held. */
   #first = 0
-  #held: Held[] = []
   #bytes = 0
-  #commits: NonNullable<Chunk['commit']>[] = []
+  #lastCommit: { readonly lsn: bigint; readonly committedAtMs: number } | null = null
   #confirmable: bigint | null = null
   #waitingAppends = 0
-  #changed = Promise.withResolvers<void>()
 
   constructor({ stages, maxBytes = 64 * 1024 * 1024 }: EmbeddedLogOptions) {
     this.#maxBytes = maxBytes
-    this.#cursors = new Map([...stages].map(([stage, start]) => [stage, { start, next: 0 }]))
+    this.#cursors = new Map([...stages].map(([stage, done]) => [stage, { done, next: 0 }]))
   }
 
   async append(chunk: Chunk, signal: AbortSignal): Promise<void> {
     this.#waitingAppends += 1
     try {
       // One chunk larger than the bound still goes in when the log is empty: refusing it would stop for ever.
-      while (this.#bytes > 0 && this.#bytes + chunk.bytes > this.#maxBytes) await this.#nextChange(signal)
+      while (this.#bytes > 0 && this.#bytes + chunk.bytes > this.#maxBytes) await this.#waiters.next(signal)
       signal.throwIfAborted()
     } finally {
       this.#waitingAppends -= 1
     }
     for (const entry of chunk.entries) this.#entries.push(entry)
-    const end = this.#first + this.#entries.length
     if (chunk.entries.length > 0) {
-      this.#held.push({ until: end, bytes: chunk.bytes })
+      this.#held.push({ until: this.#end, bytes: chunk.bytes })
       this.#bytes += chunk.bytes
     }
-    if (chunk.commit !== null) this.#commits.push(chunk.commit)
-    for (const cursor of this.#cursors.values()) this.#advance(cursor, cursor.start)
+    if (chunk.commit !== null) {
+      this.#commits.push(chunk.commit)
+      this.#lastCommit = { lsn: chunk.commit.lsn, committedAtMs: chunk.committedAtMs }
+    }
+    for (const cursor of this.#cursors.values()) this.#advance(cursor)
     this.#release()
-    this.#announce()
+    this.#waiters.announce()
   }
 
   async next(
@@ -72,29 +77,22 @@ export class EmbeddedLog implements Log {
   ): Promise<Batch | null> {
     const cursor = this.#cursor(stage)
     const deadline = performance.now() + options.waitMs
-    while (cursor.next >= this.#first + this.#entries.length) {
+    for (;;) {
+      options.signal.throwIfAborted()
+      const batch = this.#batch(cursor, options.maxEntries)
+      if (batch !== null) return batch
       const leftMs = deadline - performance.now()
       if (leftMs <= 0) return null
-      await this.#nextChange(options.signal, leftMs)
-    }
-    const from = cursor.next - this.#first
-    const entries = this.#entries.slice(from, from + options.maxEntries)
-    const last = entries[entries.length - 1]
-    if (last === undefined) return null
-    const following = this.#entries[from + entries.length]
-    const isWhole = following === undefined ? this.#isCommitted(last) : following.position.lsn !== last.position.lsn
-    return {
-      entries,
-      end: isWhole ? { lsn: last.position.lsn, index: END_OF_TRANSACTION } : last.position,
-      committedAtMs: last.committedAtMs,
-      xids: [...new Set(entries.map((entry) => entry.xid))],
+      await this.#waiters.next(options.signal, leftMs)
     }
   }
 
   acknowledge(stage: string, position: Position): void {
-    this.#advance(this.#cursor(stage), position)
+    const cursor = this.#cursor(stage)
+    if (comparePositions(position, cursor.done) > 0) cursor.done = position
+    this.#advance(cursor)
     this.#release()
-    this.#announce()
+    this.#waiters.announce()
   }
 
   confirmableLsn(): bigint | null {
@@ -106,11 +104,16 @@ export class EmbeddedLog implements Log {
   }
 
   backlog(stage: string): number {
-    return this.#first + this.#entries.length - this.#cursor(stage).next
+    return this.#end - this.#cursor(stage).next
   }
 
   pendingSinceMs(stage: string): number | null {
-    return this.#entries[this.#cursor(stage).next - this.#first]?.committedAtMs ?? null
+    return this.#entries.at(this.#cursor(stage).next - this.#first)?.committedAtMs ?? null
+  }
+
+  /** Sequence number after the last entry held. */
+  get #end(): number {
+    return this.#first + this.#entries.length
   }
 
   #cursor(stage: string): StageCursor {
@@ -119,60 +122,62 @@ export class EmbeddedLog implements Log {
     return cursor
   }
 
-  #isCommitted(entry: Entry): boolean {
-    const lastCommit = this.#commits.at(-1)
-    return lastCommit !== undefined && lastCommit.lsn >= entry.position.lsn
+  #batch(cursor: StageCursor, maxEntries: number): Batch | null {
+    const from = cursor.next - this.#first
+    const entries = this.#entries.slice(from, maxEntries)
+    const last = entries.at(-1)
+    if (last === undefined) return this.#lateEnd(cursor)
+    const following = this.#entries.at(from + entries.length)
+    const isWhole =
+      following === undefined ? this.#isCommitted(last.position) : following.position.lsn !== last.position.lsn
+    return {
+      entries,
+      end: isWhole ? { lsn: last.position.lsn, index: END_OF_TRANSACTION } : last.position,
+      committedAtMs: last.committedAtMs,
+      xids: [...new Set(entries.map((entry) => entry.xid))],
+    }
   }
 
-  #advance(cursor: StageCursor, position: Position): void {
-    let index = cursor.next - this.#first
+  /** The commit of a transaction whose last entries were handed out before it was known that they are the last. */
+  #lateEnd({ done }: StageCursor): Batch | null {
+    const commit = this.#lastCommit
+    if (commit === null || done.index === END_OF_TRANSACTION || comparePositions(done, START) === 0) return null
+    if (commit.lsn < done.lsn) return null
+    const end = { lsn: commit.lsn, index: END_OF_TRANSACTION }
+    return { entries: [], end, committedAtMs: commit.committedAtMs, xids: [] }
+  }
+
+  #isCommitted(position: Position): boolean {
+    return this.#lastCommit !== null && this.#lastCommit.lsn >= position.lsn
+  }
+
+  #advance(cursor: StageCursor): void {
+    let place = cursor.next - this.#first
     for (;;) {
-      const entry = this.#entries[index]
-      if (entry === undefined || comparePositions(entry.position, position) > 0) break
-      index += 1
+      const entry = this.#entries.at(place)
+      if (entry === undefined || comparePositions(entry.position, cursor.done) > 0) break
+      place += 1
     }
-    cursor.next = this.#first + index
+    cursor.next = this.#first + place
   }
 
   #release(): void {
-    const acknowledged = Math.min(...[...this.#cursors.values()].map((cursor) => cursor.next))
-    const firstLeft = this.#entries[acknowledged - this.#first]
-    let commit = this.#commits[0]
+    let acknowledged = this.#end
+    for (const cursor of this.#cursors.values()) acknowledged = Math.min(acknowledged, cursor.next)
+    const firstLeft = this.#entries.at(acknowledged - this.#first)
+    let commit = this.#commits.at(0)
     while (commit !== undefined && (firstLeft === undefined || commit.lsn < firstLeft.position.lsn)) {
       this.#confirmable = commit.endLsn
-      this.#commits.shift()
-      commit = this.#commits[0]
+      this.#commits.drop(1)
+      commit = this.#commits.at(0)
     }
-    let held = this.#held[0]
+    let held = this.#held.at(0)
     while (held !== undefined && held.until <= acknowledged) {
       this.#bytes -= held.bytes
-      this.#held.shift()
-      this.#entries.splice(0, held.until - this.#first)
+      this.#held.drop(1)
+      this.#entries.drop(held.until - this.#first)
       this.#first = held.until
-      held = this.#held[0]
+      held = this.#held.at(0)
     }
-  }
-
-  #announce(): void {
-    this.#changed.resolve()
-    this.#changed = Promise.withResolvers<void>()
-  }
-
-  /** Resolves at the next append or acknowledgement, or after `withinMs`; rejects when the signal aborts. */
-  #nextChange(signal: AbortSignal, withinMs?: number): Promise<void> {
-    signal.throwIfAborted()
-    const changed = this.#changed.promise
-    return new Promise((resolve, reject) => {
-      const settle = (finish: () => void) => () => {
-        clearTimeout(timer)
-        signal.removeEventListener('abort', onAbort)
-        finish()
-      }
-      const done = settle(resolve)
-      const onAbort = settle(() => reject(signal.reason))
-      const timer = withinMs === undefined ? undefined : setTimeout(done, withinMs)
-      signal.addEventListener('abort', onAbort, { once: true })
-      changed.then(done, done)
-    })
   }
 }
