@@ -10,7 +10,7 @@ import { isRetriableDbError, type Pool, withTransaction } from '../db/pool.ts'
 import type { Connector, Message, SourceContext, SourceError, Stream, SyncContext } from '../define/index.ts'
 import { asError, isRescoreError, RescoreError } from '../errors.ts'
 import { BudgetBook } from './budget.ts'
-import { callSource } from './call.ts'
+import { type CallEnvironment, callSource } from './call.ts'
 import { type Checkpoint, type Landable, type Landed, land, type StreamIdentity } from './landing.ts'
 import { type ColumnReference, ensureSourceTables } from './source-tables.ts'
 import { readState } from './state.ts'
@@ -43,6 +43,8 @@ export interface RunConnectorOptions {
   readonly signal: AbortSignal
   readonly log: ConnectLog
   readonly clock?: { now(): number }
+  /** How a call waits between its repeats. Default: real time, full jitter. A test with a clock of its own moves it here. */
+  readonly waiting?: Pick<CallEnvironment, 'sleep' | 'random'>
   readonly budgets?: BudgetBook
   readonly report?: ConnectReport
   readonly faults?: ConnectFaults
@@ -88,6 +90,7 @@ export function sourceContext(
           priority: priority ?? 'incremental',
           signal,
           now: () => clock.now(),
+          ...options.waiting,
           onRetry: (error, attempts, delayMs) =>
             log.warn({ ...at, code: error.code, attempts, delayMs: Math.round(delayMs) }, error.message),
         },
