@@ -10,5 +10,5 @@ export interface Skipped {
 export interface Measurement {
   /** As `--only` takes it, and the key of its figures. */
   readonly name: string
-  run(context: BenchContext): Promise<Figures | Skipped>
+  run(context: BenchContext): Promise<Figures>
 }

@@ -15,3 +15,6 @@ export function benchProject(variant: Variant): ProjectConfig {
   })
   return defineConfig({ features, models: [model] })
 }
+
+/** The recipe's own values. */
+export const CURRENT: Variant = { version: 1, shift: 0 }

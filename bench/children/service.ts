@@ -1,0 +1,84 @@
+/**
+ * The service under test, in a process of its own: started by a message, stopped by SIGTERM, tells its figures when
+ * asked. Wired exactly as `rescore start` wires it; events are counted, never passed on, so that telling costs nothing.
+ */
+import { loadProject } from '../../src/config.ts'
+import { asError } from '../../src/errors.ts'
+import type { StageEvent } from '../../src/log/stage.ts'
+import { startService } from '../../src/service.ts'
+import { memoryOfSelf } from '../memory-of.ts'
+import { benchProject } from '../project/config.ts'
+import type { ServiceCounts, ServiceMessage, ServiceOrder, ServiceRequest } from './messages.ts'
+import { onOrder, tell } from './process.ts'
+
+const counts: { -readonly [K in keyof ServiceCounts]: ServiceCounts[K] } = {
+  batches: 0,
+  entries: 0,
+  sweeps: 0,
+  recomputed: 0,
+  scored: 0,
+  failed: 0,
+  landed: 0,
+  lastLandedAtMs: null,
+}
+
+const say = (message: ServiceMessage) => tell(message)
+
+function count(event: StageEvent): void {
+  if (event.type === 'batch') {
+    counts.batches += 1
+    counts.entries += event.entries
+  } else if (event.type === 'sweep') counts.sweeps += 1
+  else if (event.type === 'recomputed') counts.recomputed += 1
+  else if (event.type === 'scored') counts.scored += 1
+  else {
+    counts.failed += 1
+    say({ type: 'warning', message: `stage ${event.stage}: ${event.message}`, fields: { code: event.code } })
+  }
+}
+
+const stopping = new AbortController()
+process.on('SIGTERM', () => stopping.abort(new Error('SIGTERM')))
+// Without the bench nobody would ever stop it.
+process.on('disconnect', () => stopping.abort(new Error('The bench is gone.')))
+
+async function run({ url, slot, project }: ServiceOrder): Promise<void> {
+  const config = project === 'repository' ? await loadProject(process.cwd()) : benchProject(project)
+  say({ type: 'starting' })
+  const service = await startService({
+    url,
+    config,
+    slot,
+    publication: 'rescore',
+    signal: stopping.signal,
+    log: { info: () => undefined, warn: (fields, message) => say({ type: 'warning', message, fields }) },
+    report: count,
+    reportConnector: ({ event, landed }) => {
+      if (event !== 'landed' || landed === undefined || landed.written === 0) return
+      counts.landed += landed.written
+      counts.lastLandedAtMs = Date.now()
+    },
+  })
+  say({ type: 'ready' })
+  await service.done
+}
+
+async function figures(): Promise<ServiceMessage> {
+  const { user, system } = process.cpuUsage()
+  const memory = await memoryOfSelf()
+  return { type: 'figures', figures: { ...memory, cpuSeconds: (user + system) / 1e6, counts: { ...counts } } }
+}
+
+onOrder<ServiceRequest>(async (request) => {
+  if (request.type === 'figures') {
+    say(await figures())
+    return
+  }
+  try {
+    await run(request.order)
+  } catch (error) {
+    say({ type: 'failed', message: asError(error).message })
+    process.exitCode = 1
+  }
+  process.disconnect()
+})

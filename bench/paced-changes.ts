@@ -1,0 +1,56 @@
+/**
+ * Changes at a pace that does not wait for their answers (open loop), so that a slow moment is met by as many changes as
+ * it would be in life.
+ */
+import { sleep } from '../src/db/backoff.ts'
+import type { Classified, Sample } from './classified.ts'
+import { type Summary, summarise } from './statistics.ts'
+
+const TIMEOUT_MS = 30_000
+
+export interface Pace {
+  readonly changes: number
+  readonly everyMs: number
+  /** Ids 1 to this are changed in turn; a company whose change is still awaited is passed over. */
+  readonly companies: number
+  readonly signal: AbortSignal
+}
+
+export interface PacedFigures {
+  readonly fromCommitMs: Summary
+  readonly fromSendMs: Summary
+  /** Changes whose classification was not seen within 30 s. */
+  readonly unseen: number
+  readonly changesPerSecond: number
+}
+
+export async function changeAtPace(classified: Classified, pace: Pace): Promise<PacedFigures> {
+  const { changes, everyMs, companies, signal } = pace
+  const samples: Sample[] = []
+  const inFlight = new Set<number>()
+  let unseen = 0
+  const one = async (id: number) => {
+    inFlight.add(id)
+    const sample = await classified.change(id, TIMEOUT_MS)
+    inFlight.delete(id)
+    if (sample === null) unseen += 1
+    else samples.push(sample)
+  }
+  const pending: Promise<void>[] = []
+  const startedMs = performance.now()
+  for (let made = 0, id = 0; made < changes; made += 1) {
+    const waitMs = startedMs + made * everyMs - performance.now()
+    if (waitMs > 0) await sleep(waitMs, signal)
+    do id = (id % companies) + 1
+    while (inFlight.has(id) && inFlight.size < companies)
+    pending.push(one(id))
+  }
+  const tookMs = performance.now() - startedMs
+  await Promise.all(pending)
+  return {
+    fromCommitMs: summarise(samples.map(({ fromCommit }) => fromCommit)),
+    fromSendMs: summarise(samples.map(({ fromSend }) => fromSend)),
+    unseen,
+    changesPerSecond: Math.round((changes / tookMs) * 1000),
+  }
+}
