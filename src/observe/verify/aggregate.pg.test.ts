@@ -59,7 +59,7 @@ const rowOf = fc.record({
   b: fc.option(fc.bigInt({ min: -9_000_000_000_000_000_000n, max: 9_000_000_000_000_000_000n })),
   n: fc.option(fc.constantFrom(...numerics)),
   d: fc.option(fc.constantFrom(...numerics)),
-  f: fc.option(fc.double({ min: -1e9, max: 1e9, noNaN: true })),
+  f: fc.option(fc.constantFrom(0.1, 0.2, 1 / 3, 1e16, -1e16, -0.7)),
   day: fc.option(fc.constantFrom('2024-02-29', '1969-12-31', '0044-03-15 BC', '12024-01-01', '2024-03-01')),
   at: fc.option(
     fc.constantFrom('2024-02-29 12:00:00.123456+00', '1969-12-31 23:59:59.9+00', '2024-02-29 12:00:00.12+02'),
@@ -177,5 +177,5 @@ test('every aggregate, with every kind of filter, is what PostgreSQL says of the
       )
     },
   )
-  await fc.assert(property, { numRuns: 60 })
+  await fc.assert(property, { numRuns: 100 })
 })

@@ -24,11 +24,13 @@ export class FeatureFold {
   rows = 0
   /** The first step that does not follow from the one before. */
   broken: string | null = null
+  #epoch = 0
 
   add(row: Row): void {
     this.rows += 1
     const problem = this.#problem(row)
     this.broken ??= problem
+    this.#epoch = Number(row.epoch)
     if (row.op === 'delete') {
       this.state = null
       return
@@ -44,7 +46,9 @@ export class FeatureFold {
     }
     for (const [feature, { from = null }] of changesOf(row)) {
       const before = this.state?.get(feature) ?? null
-      if (from !== before)
+      // A feature of another type has a new column, so under new definitions it may start from nothing.
+      const isAnew = from === null && Number(row.epoch) > this.#epoch
+      if (from !== before && !isAnew)
         return `History row ${row.id} changes ${feature} from ${from}; the state before it has ${before}.`
     }
     return null
