@@ -2,9 +2,9 @@
 FROM node:24-slim
 ENV NODE_ENV=production
 WORKDIR /app
-COPY package.json package-lock.json ./
-# Only onnxruntime-node's install script is wanted: the image has its own Node and needs no embedded PostgreSQL.
-RUN npm ci --omit=dev --ignore-scripts && npm rebuild onnxruntime-node && npm cache clean --force
+COPY package.json package-lock.json .npmrc ./
+# No install script is wanted and no optional package: the image has its own Node, and needs no embedded PostgreSQL.
+RUN npm ci --omit=dev --omit=optional --ignore-scripts && npm cache clean --force
 COPY . .
 USER node
 ENTRYPOINT ["node", "bin/rescore.js"]
