@@ -2,12 +2,13 @@
  * HubSpot over the wire: one client, one request function, every failure named.
  *
  * The official client is used for authentication and transport (`apiRequest`); its retries are off, because they do not
- * reach apiRequest and are shared by all clients of a process. It can neither time out nor abort, so the request is
- * raced against the signal and a response that comes late is thrown away.
+ * reach apiRequest and are shared by all clients of a process. It can neither time out nor abort, and does not notice a
+ * body that is cut short: wire.ts does that.
  * Invariant: the token is in no error message; a body that is not whole, valid JSON is a transient failure.
  */
 import { Client } from '@hubspot/api-client'
 import { type CallResult, type SourceContext, SourceError, type SourceErrorKind } from '../../src/define/index.ts'
+import { watchCall } from './wire.ts'
 
 export interface HubspotRequest {
   readonly budget: 'burst' | 'search'
@@ -125,22 +126,22 @@ function rateOf(response: HubspotResponse): CallResult<unknown>['rate'] {
   }
 }
 
-/** node-fetch's body is a stream of Node; ending it ends the socket. */
-function discard(response: HubspotResponse): void {
+/** node-fetch's body is a stream of Node; whoever reads it gets the error. */
+function discard(response: HubspotResponse, reason: Error): void {
   const { body } = response
   if (typeof body === 'object' && body !== null && 'destroy' in body && typeof body.destroy === 'function')
-    body.destroy()
+    body.destroy(reason)
 }
 
-async function readText(sent: Promise<HubspotResponse>, signal: AbortSignal): Promise<[HubspotResponse, string]> {
+async function readText(sent: Promise<HubspotResponse>, ended: AbortSignal): Promise<[HubspotResponse, string]> {
   const response = await sent
-  const onAbort = () => discard(response)
-  if (signal.aborted) onAbort()
-  signal.addEventListener('abort', onAbort, { once: true })
+  const onEnd = () => discard(response, ended.reason instanceof Error ? ended.reason : new Error('the call was ended'))
+  if (ended.aborted) onEnd()
+  ended.addEventListener('abort', onEnd, { once: true })
   try {
     return [response, await response.text()]
   } finally {
-    signal.removeEventListener('abort', onAbort)
+    ended.removeEventListener('abort', onEnd)
   }
 }
 
@@ -171,13 +172,15 @@ export function hubspotApi(options: {
     let response: HubspotResponse
     let text: string
     try {
+      using call = watchCall(signal)
       const sent = client.apiRequest({
+        headers: call.headers,
         method: request.method,
         path: request.path,
         ...(request.query === undefined ? {} : { qs: request.query }),
         ...(request.body === undefined ? {} : { body: request.body }),
       })
-      ;[response, text] = await readText(sent, signal)
+      ;[response, text] = await readText(sent, call.ended)
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
       throw fail({ kind: 'transient', code: 'HUBSPOT_NETWORK', mend: REPEATED }, `${what} failed: ${reason}`, nowMs())
