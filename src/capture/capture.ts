@@ -2,22 +2,30 @@
  * Capture: reads the slot, puts changes into the log, and confirms what the log has let go.
  *
  * Invariants. The slot is told only (a) the end of a commit every stage has finished, or (b) a keep-alive's end of WAL
- * while nothing is in flight anywhere. An LSN is written to rescore.capture before the slot is told, so that a slot moved
- * by anyone else is recognised at the next start. After a crash the server sends again everything not confirmed.
+ * while nothing is in flight anywhere. An LSN is written to rescore.capture, durably, before the slot is told: so a slot
+ * moved by anyone else is recognised, and everything the stages committed before is on disk too. Nothing of a connection
+ * outlives it, and the database is recognised anew before each one. After a crash the server sends again everything not
+ * confirmed.
  */
 import { Backoff, sleep } from '../db/backoff.ts'
 import { formatLsn } from '../db/lsn.ts'
 import { isRetriableDbError, type Pool, parseDatabaseUrl } from '../db/pool.ts'
-import { isRescoreError } from '../errors.ts'
-import type { Chunk, Entry, Log } from '../log/log.ts'
-import { comparePositions, END_OF_TRANSACTION, type Position, START } from '../log/position.ts'
-import { type Decoded, PgoutputDecoder } from './pgoutput.ts'
+import { isRescoreError, RescoreError } from '../errors.ts'
+import { isPlanted } from '../faults.ts'
+import type { Chunk, Log } from '../log/log.ts'
+import { comparePositions, type Position, START } from '../log/position.ts'
+import { Assembler } from './assembler.ts'
+import { PgoutputDecoder } from './pgoutput.ts'
 import { openSession, type Session } from './session.ts'
+import { recognise } from './slot.ts'
 
-const MAX_CHUNK_ENTRIES = 1_000
-const MAX_CHUNK_BYTES = 1_048_576
 /** Decoded but not yet in the log: beyond this the socket is paused. */
 const MAX_PENDING_BYTES = 8 * 1_048_576
+/**
+ * WAL that holds nothing of ours is confirmed in steps of this. Our own note is WAL too, some hundred bytes to a few
+ * pages: without the step an idle system would confirm its own notes for ever. This is all it costs in retained WAL.
+ */
+const IDLE_STEP_BYTES = 1_048_576n
 
 export interface CaptureOptions {
   readonly pool: Pool
@@ -28,66 +36,26 @@ export interface CaptureOptions {
   readonly signal: AbortSignal
   /** How often what is confirmable is written down and told to the slot at most. */
   readonly confirmEveryMs?: number
-  /** The same for WAL that holds nothing of ours. */
-  readonly idleConfirmEveryMs?: number
+  /** At most this long between two status frames to the server. */
   readonly statusEveryMs?: number
+  /** Silence of the server after which the connection counts as dead. */
   readonly silenceMs?: number
   readonly onError?: (error: unknown, retryInMs: number) => void
   /** Named points where crash tests kill the process. */
   readonly faults?: { hit(name: string): Promise<void> | void }
 }
 
-/** Collects decoded messages into chunks: whole small transactions together, large ones in pieces. */
-class Assembler {
-  readonly #ready: Chunk[] = []
-  #entries: Entry[] = []
-  #bytes = 0
-  #commit: Chunk['commit'] = null
-  #end: Position = START
-  #committedAtMs = 0
-  pendingBytes = 0
-
-  add(decoded: Decoded): void {
-    if (decoded.kind === 'entries') {
-      for (const entry of decoded.entries) this.#entries.push(entry)
-      const last = decoded.entries.at(-1)
-      if (last !== undefined) {
-        this.#end = last.position
-        this.#committedAtMs = last.committedAtMs
-      }
-      this.#bytes += decoded.bytes
-      this.pendingBytes += decoded.bytes
-      if (this.#entries.length >= MAX_CHUNK_ENTRIES || this.#bytes >= MAX_CHUNK_BYTES) this.#close()
-    } else if (decoded.kind === 'commit') {
-      this.#commit = { lsn: decoded.lsn, endLsn: decoded.endLsn }
-      this.#end = { lsn: decoded.lsn, index: END_OF_TRANSACTION }
-      this.#committedAtMs = decoded.committedAtMs
-    }
-  }
-
-  take(): Chunk | undefined {
-    if (this.#ready.length === 0) this.#close()
-    return this.#ready.shift()
-  }
-
-  /** The chunk is in the log now, and no longer pending here. */
-  handedOver(chunk: Chunk): void {
-    this.pendingBytes -= chunk.bytes
-  }
-
-  #close(): void {
-    if (this.#entries.length === 0 && this.#commit === null) return
-    this.#ready.push({
-      entries: this.#entries,
-      end: this.#end,
-      commit: this.#commit,
-      committedAtMs: this.#committedAtMs,
-      bytes: this.#bytes,
-    })
-    this.#entries = []
-    this.#bytes = 0
-    this.#commit = null
-  }
+/** What belongs to one connection and ends with it. */
+interface Connection {
+  readonly session: Session
+  readonly decoder: PgoutputDecoder
+  readonly assembler: Assembler
+  /** The server's end of WAL in the last keep-alive. */
+  keepAlive: bigint
+  /** End of the last commit received. */
+  received: bigint
+  /** Resolves when a message has arrived. */
+  wake: PromiseWithResolvers<void>
 }
 
 export class Capture {
@@ -95,8 +63,6 @@ export class Capture {
   /** The last thing the log took: what a new connection sends again up to here is passed over. */
   #appended: Position = START
   #confirmed = 0n
-  #keepAlive = 0n
-  #notedMs = 0
 
   constructor(options: CaptureOptions) {
     this.#options = options
@@ -110,10 +76,10 @@ export class Capture {
       const startedMs = Date.now()
       try {
         await this.#connectOnce()
-      } catch (error) {
+      } catch (thrown) {
         if (signal.aborted) return
-        if (isRescoreError(error) ? error.fate !== 'retry' : !isRetriableDbError(error) && !isSlotBusy(error))
-          throw error
+        const error = this.#explained(thrown)
+        if (!isWorthRepeating(error)) throw error
         if (Date.now() - startedMs > 30_000) backoff.reset()
         const delayMs = backoff.nextDelayMs()
         onError?.(error, delayMs)
@@ -124,59 +90,69 @@ export class Capture {
   }
 
   async #connectOnce(): Promise<void> {
-    const { pool, url, slot, publication, signal } = this.#options
-    const { rows } = await pool.query<{ confirmed: string }>(
-      `select (confirmed_lsn - '0/0')::text as confirmed from rescore.capture`,
-    )
-    this.#confirmed = BigInt(rows[0]?.confirmed ?? '0')
-    this.#keepAlive = 0n
-    const decoder = new PgoutputDecoder()
-    const assembler = new Assembler()
+    const { pool, slot, signal } = this.#options
+    this.#confirmed = (await recognise(pool, slot)).confirmedLsn
     const ending = new AbortController()
     const over = AbortSignal.any([signal, ending.signal])
-    let wake = Promise.withResolvers<void>()
-    const session: Session = openSession({
+    const connection = this.#connect()
+    const { session } = connection
+    const parts = [this.#pump(connection, over), this.#confirmRegularly(connection, over)]
+    // Whatever ends first ends the others, and all have ended before the next connection: two of them would interleave.
+    const guarded = parts.map((part) => part.catch((error: unknown) => session.fail(error)))
+    try {
+      await session.ended
+    } finally {
+      ending.abort(new Error('The replication connection ended.'))
+      connection.wake.resolve()
+      await Promise.all(guarded)
+    }
+  }
+
+  #connect(): Connection {
+    const { url, slot, publication, signal, statusEveryMs = 10_000, silenceMs = 120_000 } = this.#options
+    const decoder = new PgoutputDecoder()
+    const assembler = new Assembler()
+    const session = openSession({
       connection: parseDatabaseUrl(url),
       slot,
       publication,
       signal,
-      statusEveryMs: this.#options.statusEveryMs ?? 10_000,
-      silenceMs: this.#options.silenceMs ?? 120_000,
+      statusEveryMs,
+      silenceMs,
       confirmed: () => this.#confirmed,
       onMessage: (message) => {
-        assembler.add(decoder.decode(message))
+        const decoded = decoder.decode(message)
+        if (decoded.kind === 'commit') connection.received = decoded.endLsn
+        assembler.add(decoded)
         if (assembler.pendingBytes > MAX_PENDING_BYTES) session.pause()
-        wake.resolve()
+        connection.wake.resolve()
       },
       onKeepAlive: (walEnd) => {
-        this.#keepAlive = walEnd
+        connection.keepAlive = walEnd
       },
     })
-    const pump = async () => {
-      while (!over.aborted) {
-        await Promise.race([wake.promise, aborted(over)])
-        wake = Promise.withResolvers<void>()
-        for (let chunk = assembler.take(); chunk !== undefined; chunk = assembler.take()) {
-          await this.#append(chunk, over)
-          assembler.handedOver(chunk)
-          if (assembler.pendingBytes < MAX_PENDING_BYTES / 2) session.resume()
-        }
-      }
+    const connection: Connection = {
+      session,
+      decoder,
+      assembler,
+      keepAlive: 0n,
+      received: 0n,
+      wake: Promise.withResolvers<void>(),
     }
-    const confirm = async () => {
-      while (!over.aborted) {
-        await Promise.race([
-          aborted(over),
-          new Promise((r) => setTimeout(r, this.#options.confirmEveryMs ?? 1_000).unref()),
-        ])
-        if (!over.aborted) await this.#confirm(session, decoder, assembler)
+    return connection
+  }
+
+  /** Received messages into the log, at the pace the log takes them. */
+  async #pump(connection: Connection, over: AbortSignal): Promise<void> {
+    const { assembler, session } = connection
+    while (!over.aborted) {
+      await connection.wake.promise
+      connection.wake = Promise.withResolvers<void>()
+      for (let chunk = assembler.take(); chunk !== undefined && !over.aborted; chunk = assembler.take()) {
+        await this.#append(chunk, over)
+        assembler.handedOver(chunk)
+        if (assembler.pendingBytes < MAX_PENDING_BYTES / 2) session.resume()
       }
-    }
-    try {
-      await Promise.race([session.ended, pump(), confirm()])
-      if (signal.aborted) await session.ended
-    } finally {
-      ending.abort(new Error('The replication connection ended.'))
     }
   }
 
@@ -191,36 +167,61 @@ export class Capture {
     await faults?.hit('after-append')
   }
 
-  async #confirm(session: Session, decoder: PgoutputDecoder, assembler: Assembler): Promise<void> {
-    const { log, pool, faults } = this.#options
-    const nothingInFlight = log.isIdle() && !decoder.isInTransaction && assembler.pendingBytes === 0
-    const candidate = nothingInFlight ? max(this.#keepAlive, log.confirmableLsn() ?? 0n) : (log.confirmableLsn() ?? 0n)
+  async #confirmRegularly(connection: Connection, over: AbortSignal): Promise<void> {
+    while (!over.aborted) {
+      await sleep(this.#options.confirmEveryMs ?? 1_000, over).catch(() => undefined)
+      if (!over.aborted) await this.#confirm(connection)
+    }
+  }
+
+  async #confirm(connection: Connection): Promise<void> {
+    const { pool, faults } = this.#options
+    const candidate = this.#confirmable(connection)
     if (candidate <= this.#confirmed) return
-    // Our own note below is WAL too: without a pause an idle system would confirm its own notes for ever.
-    const isOnlyIdleWal = (log.confirmableLsn() ?? 0n) <= this.#confirmed
-    if (isOnlyIdleWal && Date.now() - this.#notedMs < (this.#options.idleConfirmEveryMs ?? 10_000)) return
-    this.#notedMs = Date.now()
     await faults?.hit('before-confirm')
+    // Flushed even where commits are asynchronous: this flush takes along all that the stages committed before.
     await pool.query(
-      'update rescore.capture set confirmed_lsn = greatest(confirmed_lsn, $1), heartbeat_at = clock_timestamp()',
+      `update rescore.capture set confirmed_lsn = greatest(confirmed_lsn, $1), heartbeat_at = clock_timestamp()
+       where set_config('synchronous_commit', case current_setting('synchronous_commit') when 'off' then 'local'
+                        else current_setting('synchronous_commit') end, true) <> ''`,
       [formatLsn(candidate)],
     )
     this.#confirmed = candidate
-    session.sendStatus()
+    connection.session.sendStatus()
     await faults?.hit('after-confirm')
+  }
+
+  /** Decided in one tick, so that nothing arrives between the question and its answer. */
+  #confirmable({ decoder, assembler, keepAlive, received }: Connection): bigint {
+    const { log } = this.#options
+    const finished = log.confirmableLsn() ?? 0n
+    if (isPlanted('confirm-too-early')) return received
+    if (finished > this.#confirmed) return finished
+    const isInFlight = !log.isIdle() || decoder.isInTransaction || !assembler.isEmpty
+    if (isInFlight && !isPlanted('keep-alive-always')) return finished
+    return keepAlive - this.#confirmed >= IDLE_STEP_BYTES ? keepAlive : finished
+  }
+
+  /** A slot that went away under a running stream says so only by an SQLSTATE. */
+  #explained(error: unknown): unknown {
+    const code = sqlState(error)
+    if (code !== '42704' && code !== '55000') return error
+    return new RescoreError({
+      code: 'CAPTURE_SLOT_LOST',
+      fate: 'stop',
+      message: `PostgreSQL no longer streams from the slot '${this.#options.slot}' with the publication '${this.#options.publication}'.`,
+      mend: 'Start again: the start tells what is missing. If it is the slot, `rescore resync` makes a new one.',
+      cause: error,
+    })
   }
 }
 
-function max(a: bigint, b: bigint): bigint {
-  return a > b ? a : b
+function sqlState(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
 }
 
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve()
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
-}
-
-/** object_in_use: the walsender of a connection that was cut lives on until the server notices. */
-function isSlotBusy(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === '55006'
+function isWorthRepeating(error: unknown): boolean {
+  if (isRescoreError(error)) return error.fate === 'retry'
+  // object_in_use: the walsender of a connection that was cut lives on until the server notices.
+  return isRetriableDbError(error) || sqlState(error) === '55006'
 }

@@ -4,76 +4,28 @@
  *
  * Why ours: as shipped (2.5.0) the library confirms one byte too far, its timer confirms what was never processed, its
  * errors inside the socket handler are uncaught, and it cannot pause without being cut off by the server.
- * Invariants: a message is decoded in the tick it arrives; status frames are sent by our timer also while the socket is
- * paused; the flush position in a frame is only ever what `confirmed()` returns. One instance per connection.
+ * Invariants: a message is handed over in the tick it arrives, and none after one that failed; status frames are sent by
+ * our timer also while the socket is paused; the flush position in a frame is only ever what `confirmed()` returns. One
+ * instance per connection.
  */
 import { LogicalReplicationService } from 'pg-logical-replication'
-import { type ClientConfig, quoteIdent } from '../db/pool.ts'
+import { parseLsn } from '../db/lsn.ts'
+import type { ClientConfig } from '../db/pool.ts'
 import { RescoreError } from '../errors.ts'
+import { ChangePlugin, type Wire } from './plugin.ts'
+import { POSTGRES_EPOCH_MS } from './reader.ts'
 
-/** The parts of the driver's connection the library has no words for. */
-interface Wire {
-  readonly stream: { pause(): void; resume(): void; destroy(error?: Error): void }
-  sendCopyFromChunk(chunk: Buffer): void
-}
-
-function isWire(value: unknown): value is Wire {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    'stream' in value &&
-    'sendCopyFromChunk' in value &&
-    typeof value.sendCopyFromChunk === 'function'
-  )
-}
-
-/** The library's plugin type: it exports the type only through the method that takes it. */
-type Plugin = Parameters<LogicalReplicationService['subscribe']>[0]
-type StartClient = Parameters<Plugin['start']>[0]
-
-interface PluginOptions {
-  readonly publication: string
-  readonly onWire: (wire: Wire) => void
-  readonly onMessage: (message: Buffer) => void
-}
-
-class ChangePlugin implements Plugin {
-  readonly name = 'pgoutput'
-  readonly options: PluginOptions
-
-  constructor(options: PluginOptions) {
-    this.options = options
-  }
-
-  start(client: StartClient, slot: string): Promise<unknown> {
-    const wire: unknown = 'connection' in client ? client.connection : undefined
-    if (!isWire(wire)) {
-      throw new RescoreError({
-        code: 'CAPTURE_DRIVER',
-        fate: 'stop',
-        message: 'The installed pg does not offer the connection that replication needs.',
-        mend: 'Install the versions of pg and pg-logical-replication that package-lock.json names.',
-      })
-    }
-    this.options.onWire(wire)
-    const publication = `'${this.options.publication.replaceAll("'", "''")}'`
-    // 0/0 means: from where the slot was confirmed. Any other start could skip what was never processed.
-    return client.query(
-      `START_REPLICATION SLOT ${quoteIdent(slot)} LOGICAL 0/0 (proto_version '1', publication_names ${publication}, messages 'true')`,
-    )
-  }
-
-  parse(message: Buffer): void {
-    this.options.onMessage(message)
-  }
-}
+/** A blackholed address would otherwise hold the connection attempt for minutes. */
+const CONNECT_TIMEOUT_MS = 10_000
+const GOODBYE_MS = 500
 
 /** 'r' frame: received, flushed and applied are the same LSN, so that only processed work is ever claimed. */
-function statusFrame(confirmed: bigint): Buffer {
+function statusFrame(confirmed: bigint, replyRequested: boolean): Buffer {
   const frame = Buffer.alloc(34)
   frame.writeUInt8(0x72, 0)
   for (const at of [1, 9, 17]) frame.writeBigUInt64BE(confirmed, at)
-  frame.writeBigInt64BE(BigInt(Date.now() - 946_684_800_000) * 1000n, 25)
+  frame.writeBigInt64BE(BigInt(Date.now() - POSTGRES_EPOCH_MS) * 1000n, 25)
+  frame.writeUInt8(replyRequested ? 1 : 0, 33)
   return frame
 }
 
@@ -87,6 +39,7 @@ export interface SessionOptions {
   readonly onKeepAlive: (walEnd: bigint) => void
   /** What may be confirmed now; 0n before anything was. */
   readonly confirmed: () => bigint
+  /** At most this long between two status frames; a third of the server's wal_sender_timeout if that is shorter. */
   readonly statusEveryMs: number
   /** Silence after which the connection counts as dead; 0 switches the watch off. */
   readonly silenceMs: number
@@ -97,7 +50,9 @@ export interface Session {
   pause(): void
   resume(): void
   sendStatus(): void
-  /** Settles when the connection ends: resolves on abort, rejects on any failure. */
+  /** Ends the connection; `ended` rejects with the error. */
+  fail(error: unknown): void
+  /** Settles once the connection is gone: resolves on abort, rejects on any failure. */
   readonly ended: Promise<void>
 }
 
@@ -105,41 +60,20 @@ export function openSession(options: SessionOptions): Session {
   const { slot, publication, confirmed, signal } = options
   const ended = Promise.withResolvers<void>()
   let wire: Wire | null = null
+  let isOver = false
   let isPaused = false
   let lastHeardMs = Date.now()
+  let timer: NodeJS.Timeout | undefined
 
-  const fail = (error: unknown) => {
-    ended.reject(error)
-    wire?.stream.destroy()
+  const over = (settle: () => void) => {
+    isOver = true
+    settle()
   }
-  const sendStatus = () => wire?.sendCopyFromChunk(statusFrame(confirmed()))
-
-  const plugin = new ChangePlugin({
-    publication,
-    onWire: (opened) => {
-      wire = opened
-    },
-    onMessage: (message) => {
-      lastHeardMs = Date.now()
-      // Throwing here would be an uncaught exception inside the driver's socket handler.
-      try {
-        options.onMessage(message)
-      } catch (error) {
-        fail(error)
-      }
-    },
-  })
-  const service = new LogicalReplicationService(options.connection, { acknowledge: { auto: false, timeoutSeconds: 0 } })
-  service.on('error', fail)
-  service.on('heartbeat', (walEnd, _timestamp, shouldRespond) => {
-    lastHeardMs = Date.now()
-    const [high = '0', low = '0'] = walEnd.split('/')
-    options.onKeepAlive((BigInt(`0x${high}`) << 32n) | BigInt(`0x${low}`))
-    if (shouldRespond) sendStatus()
-  })
-
-  const timer = setInterval(() => {
-    sendStatus()
+  const fail = (error: unknown) => over(() => ended.reject(error))
+  const send = (replyRequested: boolean) => wire?.sendCopyFromChunk(statusFrame(confirmed(), replyRequested))
+  // The reply asked for is what tells a quiet server from a dead connection: by itself an idle one says nothing.
+  const beat = () => {
+    send(true)
     // A paused socket is silent because we do not listen.
     if (options.silenceMs > 0 && !isPaused && Date.now() - lastHeardMs > options.silenceMs) {
       fail(
@@ -151,13 +85,44 @@ export function openSession(options: SessionOptions): Session {
         }),
       )
     }
-  }, options.statusEveryMs)
-  const onAbort = () => {
-    sendStatus()
-    ended.resolve()
   }
-  signal.addEventListener('abort', onAbort, { once: true })
 
+  const plugin = new ChangePlugin({
+    publication,
+    onWire: (opened, senderTimeoutMs) => {
+      wire = opened
+      if (isOver) return
+      const everyMs = senderTimeoutMs > 0 ? Math.min(options.statusEveryMs, senderTimeoutMs / 3) : options.statusEveryMs
+      timer = setInterval(beat, everyMs)
+    },
+    onMessage: (message) => {
+      // The driver goes on with the rest of its buffer; a commit after a lost row must not be believed.
+      if (isOver) return
+      lastHeardMs = Date.now()
+      // Throwing here would be an uncaught exception inside the driver's socket handler.
+      try {
+        options.onMessage(message)
+      } catch (error) {
+        fail(error)
+      }
+    },
+  })
+  const service = new LogicalReplicationService(
+    { ...options.connection, connectionTimeoutMillis: CONNECT_TIMEOUT_MS },
+    { acknowledge: { auto: false, timeoutSeconds: 0 } },
+  )
+  service.on('error', fail)
+  service.on('heartbeat', (walEnd, _timestamp, shouldRespond) => {
+    if (isOver) return
+    lastHeardMs = Date.now()
+    options.onKeepAlive(parseLsn(walEnd))
+    if (shouldRespond) send(false)
+  })
+
+  const onAbort = () => {
+    send(false)
+    over(ended.resolve)
+  }
   const run = async () => {
     try {
       await service.subscribe(plugin, slot)
@@ -168,18 +133,25 @@ export function openSession(options: SessionOptions): Session {
         mend: 'Rescore connects again by itself.',
       })
     } catch (error) {
-      ended.reject(error)
+      fail(error)
     }
   }
   const cleanUp = async () => {
     clearInterval(timer)
     signal.removeEventListener('abort', onAbort)
-    // A socket that is paused or cut never finishes a polite good-bye.
-    setTimeout(() => wire?.stream.destroy(), 500).unref()
-    await service.destroy()
+    // A connection that is still being made, or was cut, never finishes a polite good-bye.
+    const limit = Promise.withResolvers<void>()
+    const goodbye = setTimeout(limit.resolve, GOODBYE_MS)
+    await Promise.race([service.destroy(), limit.promise])
+    clearTimeout(goodbye)
+    wire?.stream.destroy()
   }
   const finished = ended.promise.finally(cleanUp)
-  void run()
+  if (signal.aborted) over(ended.resolve)
+  else {
+    signal.addEventListener('abort', onAbort, { once: true })
+    void run()
+  }
 
   return {
     pause: () => {
@@ -187,11 +159,13 @@ export function openSession(options: SessionOptions): Session {
       wire?.stream.pause()
     },
     resume: () => {
+      if (!isPaused) return
       isPaused = false
       lastHeardMs = Date.now()
       wire?.stream.resume()
     },
-    sendStatus,
+    sendStatus: () => send(false),
+    fail,
     ended: finished,
   }
 }

@@ -3,18 +3,20 @@
  *
  * Invariants. The position moves by compare-and-set in the transaction of the effects: a batch is applied once however
  * often it arrives, and a position moved by another process stops this one. A batch is applied only in a snapshot in
- * which all its transactions are visible, because a commit can be decoded a moment before it is. The reflected position
- * never moves while stale rows are being swept. After any failure the position is read again: it alone says whether a
- * commit whose answer was lost has happened.
+ * which all its transactions are visible (visibility.ts). The reflected position never moves while stale rows are being
+ * swept (reflected.ts). After any failure the position is read again: it alone says whether a commit whose answer was
+ * lost has happened.
  */
-import { Backoff, sleep } from '../db/backoff.ts'
-import { formatLsn, parseLsn } from '../db/lsn.ts'
-import { type Client, isRetriableDbError, type Pool } from '../db/pool.ts'
-import { asError, isRescoreError, RescoreError } from '../errors.ts'
-import { BARRIER_PREFIX, type Batch, type Change, type Log } from './log.ts'
+import { Backoff } from '../db/backoff.ts'
+import { isRetriableDbError, type Pool } from '../db/pool.ts'
+import { asError, isRescoreError } from '../errors.ts'
+import { isPlanted } from '../faults.ts'
+import type { Batch, Log } from './log.ts'
 import { comparePositions, type Position, START } from './position.ts'
-import type { ApplyContext, Report, Stage } from './stage.ts'
-import { areVisible } from './visibility.ts'
+import { isDone, type Outlook, ReflectedPosition } from './reflected.ts'
+import type { Report, Stage } from './stage.ts'
+import { ensurePosition, fenced, holdPosition, movePosition, type Reflected, readStored } from './stage-position.ts'
+import { inVisibleSnapshot } from './visibility.ts'
 
 export interface StageRunnerOptions<Work> {
   readonly pool: Pool
@@ -23,78 +25,73 @@ export interface StageRunnerOptions<Work> {
   readonly signal: AbortSignal
   readonly report: Report
   readonly maxEntries?: number
+  /** How long to wait for a transaction of a batch to become visible before that is reported. */
+  readonly visibleWithinMs?: number
   /** Named points where crash tests kill the process. */
   readonly faults?: { hit(name: string): Promise<void> | void }
-}
-
-interface Reflected {
-  readonly lsn: bigint
-  readonly atMs: number
 }
 
 /** Live batches between two pieces of sweep under steady load, so that neither starves. */
 const BATCHES_PER_SWEEP = 4
 const IDLE_WAIT_MS = 1_000
 
-/** The stored position of a stage; START for one that never ran. */
-export async function readPosition(pool: Pool, stage: string): Promise<Position> {
-  const { rows } = await pool.query<{ lsn: string; index: number }>(
-    'select lsn::text, index from rescore.stage_position where stage = $1 and partition = 0',
-    [stage],
-  )
-  const row = rows[0]
-  return row === undefined ? START : { lsn: parseLsn(row.lsn), index: row.index }
-}
-
 class StageRunner<Work> {
   readonly #options: StageRunnerOptions<Work>
+  readonly #reflected: ReflectedPosition
   #position: Position = START
-  /** What this stage will vouch for once no sweep is pending. */
-  #pendingReflected: Reflected | null = null
+  /** Where a commit whose answer is not known would have left the position. */
+  #attempted: { readonly to: Position; readonly outlook: Outlook } | null = null
   #isSweeping = true
   #batchesSinceSweep = 0
 
   constructor(options: StageRunnerOptions<Work>) {
     this.#options = options
+    this.#reflected = new ReflectedPosition(options.stage.upstream)
   }
 
   async run(): Promise<void> {
-    const { pool, stage, signal, report } = this.#options
+    const { stage, signal, report } = this.#options
     const backoff = new Backoff({ baseMs: 10, maxMs: 5_000 })
-    await pool.query(
-      `insert into rescore.stage_position (stage, lsn, index, reflected_lsn) values ($1, '0/0', 0, '0/0') on conflict do nothing`,
-      [stage.name],
-    )
-    this.#position = await readPosition(pool, stage.name)
+    let isStarted = false
     while (!signal.aborted) {
       try {
+        if (!isStarted) await this.#start()
+        isStarted = true
+        if (this.#attempted !== null) await this.#recover(this.#attempted)
         await this.#step()
+        // Only a step resets it: a recovery that goes well between failures would make the repeats hammer.
         backoff.reset()
       } catch (error) {
         if (signal.aborted) return
         const isRetriable = isRescoreError(error) ? error.fate === 'retry' : isRetriableDbError(error)
         report({ type: 'failed', stage: stage.name, code: codeOf(error), message: asError(error).message })
         if (!isRetriable) throw error
+        // Rejects only when the signal aborts, which the loop's condition sees.
         await backoff.wait(signal).catch(() => undefined)
-        await this.#recoverPosition(backoff)
       }
     }
   }
 
+  async #start(): Promise<void> {
+    const { pool, stage, log } = this.#options
+    await ensurePosition(pool, stage.name)
+    const stored = await readStored(pool, stage.name)
+    this.#position = stored.position
+    this.#reflected.restore(stored)
+    log.acknowledge(stage.name, stored.position)
+  }
+
   /** The commit whose answer was lost may have happened: only the table knows. */
-  async #recoverPosition(backoff: Backoff): Promise<void> {
-    const { pool, stage, signal, log } = this.#options
-    while (!signal.aborted) {
-      try {
-        const stored = await readPosition(pool, stage.name)
-        if (comparePositions(stored, this.#position) > 0) log.acknowledge(stage.name, stored)
-        this.#position = stored
-        return
-      } catch (error) {
-        if (!isRetriableDbError(error)) throw error
-        await backoff.wait(signal).catch(() => undefined)
-      }
-    }
+  async #recover({ to, outlook }: { readonly to: Position; readonly outlook: Outlook }): Promise<void> {
+    const { pool, stage, log } = this.#options
+    const stored = await readStored(pool, stage.name)
+    if (comparePositions(stored.position, to) === 0) {
+      this.#position = to
+      this.#reflected.settle(outlook)
+      this.#reflected.written({ lsn: stored.reflectedLsn, atMs: 0 })
+      log.acknowledge(stage.name, to)
+    } else if (comparePositions(stored.position, this.#position) !== 0) throw fenced(stage.name)
+    this.#attempted = null
   }
 
   async #step(): Promise<void> {
@@ -113,26 +110,39 @@ class StageRunner<Work> {
 
   async #handle(received: Batch): Promise<void> {
     const { log, stage, report, faults } = this.#options
+    if (isDone(received, this.#position)) {
+      log.acknowledge(stage.name, received.end)
+      return
+    }
     const batch = this.#withoutDone(received)
     const startedMs = performance.now()
     const work = batch.entries.length === 0 ? null : stage.plan(batch)
-    const reflected = this.#reflectedBy(batch)
-    const hasBarrier = batch.entries.some((entry) => entry.kind === 'barrier' && entry.prefix === BARRIER_PREFIX)
-    if (work === null && reflected === null && !(hasBarrier && stage.upstream === null)) {
+    const outlook = this.#reflected.after(batch)
+    if (work === null && (this.#isSweeping || !this.#reflected.isWorthWriting(outlook))) {
+      this.#reflected.settle(outlook)
       log.acknowledge(stage.name, batch.end)
       return
     }
-    if (reflected !== null) this.#pendingReflected = reflected
-    await this.#transaction(batch.xids, async (context) => {
+    if (isPlanted('position-before-effects')) {
+      await inVisibleSnapshot(this.#options, [], ({ client }) => this.#move(client, batch.end, null))
+      this.#position = batch.end
+    }
+    this.#attempted = { to: batch.end, outlook }
+    const said = await inVisibleSnapshot(this.#options, batch.xids, async (context) => {
       await faults?.hit(`${stage.name}:before-apply`)
       if (work !== null) await stage.apply(work, context)
       if (stage.sweepNeeded?.() === true) this.#isSweeping = true
       await faults?.hit(`${stage.name}:after-apply`)
-      await this.#move(context.client, batch.end, !this.#isSweeping)
+      const news = this.#isSweeping ? null : this.#reflected.news(outlook)
+      await this.#move(context.client, batch.end, news)
       await faults?.hit(`${stage.name}:before-commit`)
+      return news
     })
     await faults?.hit(`${stage.name}:after-commit`)
+    this.#attempted = null
     this.#position = batch.end
+    this.#reflected.settle(outlook)
+    this.#reflected.written(said)
     log.acknowledge(stage.name, batch.end)
     await faults?.hit(`${stage.name}:after-acknowledge`)
     if (work !== null) stage.committed?.(work)
@@ -144,105 +154,27 @@ class StageRunner<Work> {
     return entries.length === batch.entries.length ? batch : { ...batch, entries }
   }
 
-  /** How far this batch lets the stage vouch: to its own end, or to what the stage before says in it. */
-  #reflectedBy(batch: Batch): Reflected | null {
-    const { stage } = this.#options
-    if (stage.upstream === null) return { lsn: batch.end.lsn, atMs: batch.committedAtMs }
-    const said = batch.entries.findLast(
-      (entry): entry is Change =>
-        entry.kind === 'change' && entry.table === 'rescore.stage_position' && entry.after?.stage === stage.upstream,
-    )
-    const lsn = said?.after?.reflected_lsn
-    if (said === undefined || typeof lsn !== 'string') return null
-    const at = said.after?.reflected_at
-    return {
-      lsn: parseLsn(lsn),
-      atMs: typeof at === 'string' ? Date.parse(at.replace(' ', 'T').replace('+00', 'Z')) : 0,
-    }
-  }
-
   async #sweep(): Promise<void> {
     const { stage, report } = this.#options
     const startedMs = performance.now()
-    const isMoreLeft = await this.#transaction([], async (context) => {
-      await this.#holdPosition(context.client)
+    // A piece repeated because its answer was lost does no harm: it finds less to do.
+    this.#attempted = { to: this.#position, outlook: this.#reflected.settled }
+    const news = this.#reflected.news(this.#reflected.settled)
+    const isMoreLeft = await inVisibleSnapshot(this.#options, [], async (context) => {
+      await holdPosition(context.client, stage.name, this.#position)
       const left = await stage.sweep(context)
-      // Only when nothing is left is everything up to the pending position true.
-      if (!left) await this.#move(context.client, this.#position, true)
+      // Only when nothing is left is everything settled true.
+      if (!left) await this.#move(context.client, this.#position, news)
       return left
     })
+    this.#attempted = null
+    if (!isMoreLeft) this.#reflected.written(news)
     this.#isSweeping = isMoreLeft
     report({ type: 'sweep', stage: stage.name, isMoreLeft, ms: performance.now() - startedMs })
   }
 
-  /** A sweep moves no position, so the row is locked instead: held by, or moved under, one process at a time. */
-  async #holdPosition(client: Client): Promise<void> {
-    const { rowCount } = await client.query({
-      name: 'rescore-hold-position',
-      text: `select from rescore.stage_position
-             where stage = $1 and partition = 0 and lsn = $2 and index = $3 for update`,
-      values: [this.#options.stage.name, formatLsn(this.#position.lsn), this.#position.index],
-    })
-    if (rowCount === 0) throw this.#fenced()
-  }
-
-  #fenced(): RescoreError {
-    return new RescoreError({
-      code: 'LOG_FENCED',
-      fate: 'stop',
-      message: `Another process moved the position of stage '${this.#options.stage.name}'.`,
-      mend: 'Run one copy of this stage, or let the other one go on; nothing was lost or doubled.',
-    })
-  }
-
-  async #move(client: Client, to: Position, mayReflect: boolean): Promise<void> {
-    const { stage } = this.#options
-    const reflected = mayReflect ? this.#pendingReflected : null
-    const { rowCount } = await client.query({
-      name: 'rescore-move-position',
-      text: `update rescore.stage_position
-             set lsn = $4, index = $5, moved_at = clock_timestamp(),
-                 reflected_lsn = greatest(reflected_lsn, coalesce($6::pg_lsn, reflected_lsn)),
-                 reflected_at = coalesce($7::timestamptz, reflected_at)
-             where stage = $1 and partition = 0 and lsn = $2 and index = $3`,
-      values: [
-        stage.name,
-        formatLsn(this.#position.lsn),
-        this.#position.index,
-        formatLsn(to.lsn),
-        to.index,
-        reflected === null ? null : formatLsn(reflected.lsn),
-        reflected === null || reflected.atMs === 0 ? null : new Date(reflected.atMs).toISOString(),
-      ],
-    })
-    if (rowCount === 0) throw this.#fenced()
-    if (reflected !== null) await client.query(`select pg_notify('rescore_reflected', $1)`, [stage.name])
-  }
-
-  /** REPEATABLE READ, entered only when every transaction of the batch is visible in its snapshot. */
-  async #transaction<T>(xids: readonly number[], work: (context: ApplyContext) => Promise<T>): Promise<T> {
-    const { pool, signal } = this.#options
-    const client = await pool.connect()
-    let failure: Error | undefined
-    try {
-      for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, 200)) {
-        const { rows } = await client.query<{ lsn: string }>('select pg_current_wal_insert_lsn()::text as lsn')
-        await client.query('begin isolation level repeatable read')
-        if (await areVisible(client, xids)) {
-          const result = await work({ client, snapshotLsn: parseLsn(rows[0]?.lsn ?? '0/0'), signal })
-          await client.query('commit')
-          return result
-        }
-        await client.query('rollback')
-        await sleep(pauseMs, signal)
-      }
-    } catch (error) {
-      failure = asError(error)
-      throw error
-    } finally {
-      // A failed transaction may be in any state: the connection is given up rather than mended.
-      client.release(failure)
-    }
+  #move(client: Parameters<typeof movePosition>[0], to: Position, reflected: Reflected | null): Promise<void> {
+    return movePosition(client, this.#options.stage.name, { from: this.#position, to, reflected })
   }
 }
 

@@ -1,20 +1,103 @@
 /**
- * Whether what the log tells of can be read yet: a commit can be decoded a moment before new snapshots see it.
- * Invariant: asked first in a transaction, so that the answer is about the snapshot everything after it reads.
+ * Transactions of a batch and the snapshot it is handled in.
+ *
+ * A commit is in the write-ahead log, and so decoded, a moment before new snapshots see it (long, where it waits for a
+ * synchronous standby). Invariants: work begins only in a snapshot in which every transaction of the batch is visible;
+ * `snapshotLsn` was read before that snapshot was taken; what could not be committed is an error, never silence.
  */
-import type { Client } from '../db/pool.ts'
+import { sleep } from '../db/backoff.ts'
+import { parseLsn } from '../db/lsn.ts'
+import type { Client, Pool } from '../db/pool.ts'
+import { asError, RescoreError } from '../errors.ts'
+import { isPlanted } from '../faults.ts'
+import type { ApplyContext } from './stage.ts'
 
-/** @param xids 32-bit transaction ids as the stream carries them */
-export async function areVisible(client: Client, xids: readonly number[]): Promise<boolean> {
-  // Takes the snapshot in every case; the stream carries 32 bits of a 64-bit id, so the epoch is put back first.
-  const { rows } = await client.query<{ visible: boolean }>({
-    name: 'rescore-visible',
-    text: `with s as (select pg_current_snapshot() as snapshot, pg_snapshot_xmax(pg_current_snapshot())::text::numeric as xmax)
-           select coalesce(bool_and(pg_visible_in_snapshot(
-             (case when full_id > xmax + 2147483648 then full_id - 4294967296 else full_id end)::text::xid8, snapshot)), true) as visible
-           from s left join lateral (select div(xmax, 4294967296) * 4294967296 + x as full_id from unnest($1::bigint[]) as x) ids on true
-           where full_id is not null`,
-    values: [xids],
+const HALF_OF_XIDS = 2n ** 31n
+const ALL_XIDS = 2n ** 32n
+
+/** The 64-bit id that ends in these 32 bits and is nearest to the snapshot: the stream carries no epoch. */
+function fullXid(xid: number, near: bigint): bigint {
+  const full = (near / ALL_XIDS) * ALL_XIDS + BigInt(xid)
+  if (full > near + HALF_OF_XIDS) return full - ALL_XIDS
+  if (full + HALF_OF_XIDS < near) return full + ALL_XIDS
+  return full
+}
+
+/** `snapshot`: `xmin:xmax:running,…` as pg_current_snapshot prints it; `xids`: 32 bits each, of committed transactions. */
+export function areVisible(snapshot: string, xids: readonly number[]): boolean {
+  const [xmin = '0', xmax = '0', running = ''] = snapshot.split(':')
+  const [first, after, inProgress] = [BigInt(xmin), BigInt(xmax), new Set(running.split(','))]
+  return xids.every((xid) => {
+    const full = fullXid(xid, after)
+    return full < first || (full < after && !inProgress.has(String(full)))
   })
-  return rows[0]?.visible === true
+}
+
+export interface SnapshotOptions {
+  readonly pool: Pool
+  readonly signal: AbortSignal
+  /** After this the wait is given up, to be said and repeated. Default 10 s. */
+  readonly visibleWithinMs?: number
+}
+
+/** Runs `work` in a REPEATABLE READ transaction in which all `xids` are visible, and commits it. */
+export async function inVisibleSnapshot<T>(
+  { pool, signal, visibleWithinMs = 10_000 }: SnapshotOptions,
+  xids: readonly number[],
+  work: (context: ApplyContext) => Promise<T>,
+): Promise<T> {
+  const client = await pool.connect()
+  let failure: Error | undefined
+  try {
+    const snapshotLsn = await beginVisible(client, xids, signal, visibleWithinMs)
+    const result = await work({ client, snapshotLsn, signal })
+    const { command } = await client.query('commit')
+    // PostgreSQL answers the commit of a failed transaction with a rollback, and no error.
+    if (command !== 'COMMIT') throw rolledBack()
+    return result
+  } catch (error) {
+    failure = asError(error)
+    throw error
+  } finally {
+    // A failed transaction may be in any state: the connection is given up rather than mended.
+    client.release(failure)
+  }
+}
+
+async function beginVisible(
+  client: Client,
+  xids: readonly number[],
+  signal: AbortSignal,
+  withinMs: number,
+): Promise<bigint> {
+  const deadline = performance.now() + withinMs
+  for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, 200)) {
+    const { rows } = await client.query<{ lsn: string }>('select pg_current_wal_insert_lsn()::text as lsn')
+    await client.query('begin isolation level repeatable read')
+    const taken = await client.query<{ snapshot: string }>('select pg_current_snapshot()::text as snapshot')
+    if (areVisible(taken.rows[0]?.snapshot ?? '', xids) || isPlanted('visibility-not-checked')) {
+      return parseLsn(rows[0]?.lsn ?? '0/0')
+    }
+    await client.query('rollback')
+    if (performance.now() > deadline) throw notVisible(withinMs)
+    await sleep(pauseMs, signal)
+  }
+}
+
+function rolledBack(): RescoreError {
+  return new RescoreError({
+    code: 'LOG_ROLLED_BACK',
+    fate: 'retry',
+    message: 'PostgreSQL rolled a batch back at its commit, because a statement before had failed.',
+    mend: 'The batch is repeated; if it recurs, report it: an error was swallowed inside a stage.',
+  })
+}
+
+function notVisible(withinMs: number): RescoreError {
+  return new RescoreError({
+    code: 'LOG_NOT_VISIBLE',
+    fate: 'retry',
+    message: `A transaction that is in the write-ahead log was not visible within ${withinMs / 1000} s.`,
+    mend: 'Its commit most likely waits for a synchronous standby (pg_stat_replication); it is tried again until then.',
+  })
 }

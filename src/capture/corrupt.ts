@@ -1,0 +1,12 @@
+/** The one error of a stream that is not what the protocol says. */
+import { RescoreError } from '../errors.ts'
+
+export function corrupt(what: string, cause?: unknown): RescoreError {
+  return new RescoreError({
+    code: 'CAPTURE_DECODE',
+    fate: 'stop',
+    message: `The replication stream holds ${what}.`,
+    mend: 'This is a bug or a newer protocol: keep the slot, report the message, and run the version before.',
+    cause,
+  })
+}

@@ -1,0 +1,94 @@
+/**
+ * The stored position of a stage: the dedupe of its batches and the fence against a second copy of it.
+ *
+ * Invariants: it moves only by compare-and-set, in the transaction of the effects; a row that does not stand where this
+ * process left it belongs to another one. The reflected position only grows.
+ */
+import { formatLsn, parseLsn } from '../db/lsn.ts'
+import type { Client, Pool } from '../db/pool.ts'
+import { RescoreError } from '../errors.ts'
+import { type Position, START } from './position.ts'
+
+/** Up to where a stage vouches. */
+export interface Reflected {
+  readonly lsn: bigint
+  /** Commit time there, milliseconds since 1970; 0: not known. */
+  readonly atMs: number
+}
+
+export interface StoredPosition {
+  readonly position: Position
+  readonly reflectedLsn: bigint
+}
+
+/** Makes the row of a stage that never ran. */
+export async function ensurePosition(pool: Pool, stage: string): Promise<void> {
+  await pool.query(
+    `insert into rescore.stage_position (stage, lsn, index, reflected_lsn) values ($1, '0/0', 0, '0/0') on conflict do nothing`,
+    [stage],
+  )
+}
+
+export async function readStored(pool: Pool, stage: string): Promise<StoredPosition> {
+  const { rows } = await pool.query<{ lsn: string; index: number; reflected: string }>(
+    `select lsn::text, index, reflected_lsn::text as reflected from rescore.stage_position
+     where stage = $1 and partition = 0`,
+    [stage],
+  )
+  const row = rows[0]
+  if (row === undefined) return { position: START, reflectedLsn: 0n }
+  return { position: { lsn: parseLsn(row.lsn), index: row.index }, reflectedLsn: parseLsn(row.reflected) }
+}
+
+/** The stored position of a stage; START for one that never ran. */
+export async function readPosition(pool: Pool, stage: string): Promise<Position> {
+  return (await readStored(pool, stage)).position
+}
+
+/** A sweep moves no position, so the row is locked instead: held by, or moved under, one process at a time. */
+export async function holdPosition(client: Client, stage: string, at: Position): Promise<void> {
+  const { rowCount } = await client.query({
+    name: 'rescore-hold-position',
+    text: `select from rescore.stage_position
+           where stage = $1 and partition = 0 and lsn = $2 and index = $3 for update`,
+    values: [stage, formatLsn(at.lsn), at.index],
+  })
+  if (rowCount === 0) throw fenced(stage)
+}
+
+/** @throws RescoreError LOG_FENCED when the stored position is not `from` */
+export async function movePosition(
+  client: Client,
+  stage: string,
+  move: { readonly from: Position; readonly to: Position; readonly reflected: Reflected | null },
+): Promise<void> {
+  const { from, to, reflected } = move
+  const { rowCount } = await client.query({
+    name: 'rescore-move-position',
+    text: `update rescore.stage_position
+           set lsn = $4, index = $5, moved_at = clock_timestamp(),
+               reflected_lsn = greatest(reflected_lsn, coalesce($6::pg_lsn, reflected_lsn)),
+               reflected_at = coalesce($7::timestamptz, reflected_at)
+           where stage = $1 and partition = 0 and lsn = $2 and index = $3`,
+    values: [
+      stage,
+      formatLsn(from.lsn),
+      from.index,
+      formatLsn(to.lsn),
+      to.index,
+      reflected === null ? null : formatLsn(reflected.lsn),
+      reflected === null || reflected.atMs === 0 ? null : new Date(reflected.atMs).toISOString(),
+    ],
+  })
+  if (rowCount === 0) throw fenced(stage)
+  if (reflected !== null) await client.query(`select pg_notify('rescore_reflected', $1)`, [stage])
+}
+
+export function fenced(stage: string): RescoreError {
+  return new RescoreError({
+    code: 'LOG_FENCED',
+    fate: 'stop',
+    message: `Another process moved the position of stage '${stage}'.`,
+    mend: 'Run one copy of this stage, or let the other one go on; nothing was lost or doubled.',
+  })
+}
