@@ -107,12 +107,13 @@ create table rescore.classification (
   key text not null,
   entity text not null,
   label text not null,
-  -- probability of the model's first class (the one the threshold is on), and of all classes in manifest order
+  -- probability of the model's positive class (the one the threshold is on), and of all classes in manifest order
   probability double precision not null,
   probabilities double precision[] not null,
   model_version text not null,
+  -- sha-256 over the artifact and what its manifest decides (inputs, classes, threshold)
   artifact_hash text not null,
-  -- hash of exactly the model's inputs
+  -- hash of exactly the model's inputs as float32, in manifest order
   fingerprint text not null,
   -- snap_lsn of the feature row it was scored from
   features_lsn pg_lsn not null,

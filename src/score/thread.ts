@@ -150,6 +150,8 @@ export class InferenceThread implements AsyncDisposable {
   /** The next answer, or the reason why there will be none. */
   async #answer(worker: Worker, ask: () => void): Promise<Answer> {
     const { timeoutMs = TIMEOUT_MS } = this.#options
+    // A signal that has aborted tells no new listener.
+    if (this.#closing.signal.aborted) throw closed()
     const { promise, resolve, reject } = Promise.withResolvers<Answer>()
     const died = (reason: string, cause?: unknown) =>
       reject(retry('MODEL_WORKER_DIED', `The inference thread ended: ${reason}.`, 'It is started again.', cause))
