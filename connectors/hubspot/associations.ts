@@ -6,7 +6,9 @@
 import { z } from 'zod'
 import { defineStream, type Message, type SourceContext, type Stream } from '../../src/define/index.ts'
 import type { HubspotApi } from './api.ts'
+import { Batch } from './batch.ts'
 import type { EdgeSpec, ObjectType } from './object-type.ts'
+import { pagesAhead } from './pages-ahead.ts'
 import { listRecords, readAssociations } from './records.ts'
 
 async function edgeMessages(
@@ -61,18 +63,23 @@ export function associationStream(
     async *sync(context) {
       await ready(context)
       const passes = context.state?.passes ?? 0
-      let after = context.state?.after ?? null
-      let done = after === null ? 0 : (context.state?.done ?? 0)
-      for (;;) {
+      const first = context.state?.after ?? null
+      let done = first === null ? 0 : (context.state?.done ?? 0)
+      const fetch = async (after: string | null) => {
         const read = { type: object.type, properties: [object.cursor], history: [], after }
         const { results, paging } = await listRecords(api, context, read)
         const ids = results.map((record) => record.id)
-        yield* await associationMessages(api, context, object, ids)
+        const messages = await associationMessages(api, context, object, ids)
+        return { ids, messages, next: paging?.next?.after ?? null }
+      }
+      const batch = new Batch()
+      for await (const { ids, messages, next } of pagesAhead(first, fetch)) {
+        for (const message of messages) batch.add(message)
+        yield* messages
         done += ids.length
-        after = paging?.next?.after ?? null
-        const ended = after === null
-        yield { op: 'checkpoint', state: { after, done, passes: ended ? passes + 1 : passes }, done }
-        if (ended) return
+        if (next !== null && !batch.full) continue
+        yield { op: 'checkpoint', state: { after: next, done, passes: next === null ? passes + 1 : passes }, done }
+        batch.landed()
       }
     },
   })

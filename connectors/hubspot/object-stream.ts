@@ -17,7 +17,9 @@ import {
 } from '../../src/define/index.ts'
 import type { HubspotApi } from './api.ts'
 import { associationMessages } from './associations.ts'
+import { Batch } from './batch.ts'
 import { fetchRecords, type ObjectType, readOptionsOf, recordMessages } from './object-type.ts'
+import { pagesAhead } from './pages-ahead.ts'
 import { type ChangedId, listRecords, SEARCH_LIMIT, searchChanged } from './records.ts'
 
 const objectState = z.discriminatedUnion('phase', [
@@ -64,16 +66,29 @@ async function* load(
   const { api, object, lookbackMs } = options
   const { state } = context
   const startedMs = state?.phase === 'load' ? state.startedMs : context.now()
-  let after = state?.phase === 'load' ? state.after : null
   let done = state?.phase === 'load' ? state.done : 0
   const read = readOptionsOf(object)
-  for (;;) {
+  const fetch = async (after: string | null) => {
     const { results, paging } = await listRecords(api, context, { ...read, after })
-    yield* recordMessages(object, results)
+    return { results, next: paging?.next?.after ?? null }
+  }
+  let after = state?.phase === 'load' ? state.after : null
+  const batch = new Batch()
+  for await (const { results, next } of pagesAhead(after, fetch)) {
+    for (const message of recordMessages(object, results)) {
+      yield message
+      batch.add(message)
+      if (!batch.overfull) continue
+      // In the middle of a page: after a crash the page is read again.
+      yield { op: 'checkpoint', state: { phase: 'load', startedMs, after, done }, done }
+      batch.landed()
+    }
     done += results.length
-    after = paging?.next?.after ?? null
-    if (after === null) break
+    if (next === null) break
+    after = next
+    if (!batch.full) continue
     yield { op: 'checkpoint', state: { phase: 'load', startedMs, after, done }, done }
+    batch.landed()
   }
   const follow: FollowState = { phase: 'follow', fromMs: startedMs - lookbackMs, window: null }
   yield { op: 'checkpoint', state: follow, done, total: done }
