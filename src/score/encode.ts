@@ -13,13 +13,15 @@ export type StoredValue = number | bigint | boolean | string | null
 function encodeValue(value: StoredValue | undefined, { feature, type, missing }: ManifestInput): number {
   if (value === null) return missing === 'nan' ? Number.NaN : missing
   if (type === 'boolean' && typeof value === 'boolean') return value ? 1 : 0
-  // Adding 0 turns -0 into 0, which are one value to every model but not one sequence of bytes.
-  if (type === 'number' && (typeof value === 'number' || typeof value === 'bigint')) return Number(value) + 0
+  // Adding 0 turns -0 into 0, one value to every model but not one sequence of bytes; rounded first, because a value
+  // too small for float32 becomes -0 only then.
+  if (type === 'number' && (typeof value === 'number' || typeof value === 'bigint'))
+    return Math.fround(Number(value)) + 0
   throw new TypeError(`Input '${feature}' is ${type} in the manifest, its value is ${typeof value}.`)
 }
 
 /**
- * Writes one row of the input matrix; the assignment rounds to the nearest float32.
+ * Writes one row of the input matrix, each value rounded to the nearest float32.
  * @param values by place in `manifest.inputs`
  * @throws TypeError when a value is not of the manifest's type
  */
