@@ -3,7 +3,9 @@
  * a search will page through, not to a broken wire. The usual way of reading HubSpot runs beside ours and does lose.
  */
 import { describe, expect, it } from 'vitest'
+import { runPass } from '../../src/connect/runner.ts'
 import { type Portal, randomFrom, type Simulator } from '../../test/simulator/index.ts'
+import { eventually } from '../../test/support/eventually.ts'
 import { expectedRows, rowsOf, SMALL_TABLES, setUpHubspot } from '../../test/support/hubspot.ts'
 
 const COUNT = 10_500
@@ -147,5 +149,18 @@ describe('a broken wire', () => {
     expect(await rowsOf(at, SMALL_TABLES.companies)).toStrictEqual(
       expectedRows(at.portal, 'companies', SMALL_TABLES.companies),
     )
+  })
+
+  it('a call that hangs ends, with its connection, when the run is stopped', async () => {
+    await using at = await setUpHubspot()
+    const stop = new AbortController()
+    const [stream] = at.connector.streams
+    if (stream === undefined) throw new Error('no stream')
+    at.simulator.faults.add({ kind: 'hang' })
+    const running = runPass({ ...at.run, signal: stop.signal }, stream, at.book)
+    await eventually(() => expect(at.simulator.counters().open).toBe(1))
+    stop.abort(new Error('stopped'))
+    await expect(running).rejects.toThrow('stopped')
+    await eventually(() => expect(at.simulator.counters().open).toBe(0))
   })
 })

@@ -36,6 +36,8 @@ export interface Counters {
   readonly byCall: Readonly<Record<string, number>>
   readonly calls: number
   readonly faults: number
+  /** Calls being answered. */
+  readonly open: number
 }
 
 async function readBody(request: IncomingMessage): Promise<string> {
@@ -69,6 +71,7 @@ export class SimulatorServer {
   readonly #byStatus: Record<number, number> = {}
   readonly #byCall: Record<string, number> = {}
   #calls = 0
+  #open = 0
   #faulted = 0
 
   constructor(options: ServerOptions) {
@@ -88,7 +91,7 @@ export class SimulatorServer {
 
   counters(): Counters {
     const byStatus = { ...this.#byStatus }
-    return { byStatus, byCall: { ...this.#byCall }, calls: this.#calls, faults: this.#faulted }
+    return { byStatus, byCall: { ...this.#byCall }, calls: this.#calls, faults: this.#faulted, open: this.#open }
   }
 
   async listen(): Promise<number> {
@@ -126,6 +129,10 @@ export class SimulatorServer {
       return
     }
     this.#calls += 1
+    this.#open += 1
+    response.once('close', () => {
+      this.#open -= 1
+    })
     const name = `${method} ${url.pathname.replace(/\/\d{4,}(?=\/|$)/g, '/{id}')}`
     this.#byCall[name] = (this.#byCall[name] ?? 0) + 1
     const fault = this.faults.take(`${method} ${url.pathname}`)
