@@ -55,7 +55,15 @@ export function verifyCommand(signal: AbortSignal): Command {
         await pool.query('select 1')
         const config = await loadProject(process.cwd())
         await using models = await loadModels(config.models, { signal })
-        return verify({ pool, url, graph: compileGraph(config), models, sample, signal, timeoutMs: options.timeout })
+        return await verify({
+          pool,
+          url,
+          graph: compileGraph(config),
+          models,
+          sample,
+          signal,
+          timeoutMs: options.timeout,
+        })
       })
       if (report.differenceCount > 0) process.exitCode = EXIT.problems
       if (options.json === true) printJson(report)

@@ -1,5 +1,6 @@
 /** The checker is checked: each thing that can be wrong is made wrong by hand, and verify must name it and nothing else. */
 import { expect, test } from 'vitest'
+import { catchUp } from '../../test/support/catch-up.ts'
 import { createTestDatabase, type TestDatabase } from '../../test/support/pg.ts'
 import {
   bigint,
@@ -15,6 +16,7 @@ import {
 import { compileGraph } from '../graph/compile.ts'
 import { createRecomputeStage } from '../recompute/stage.ts'
 import { type LoadedModel, loadModels } from '../score/registry.ts'
+import { createScoreStage } from '../score/stage.ts'
 import { type VerifyReport, verify } from './verify.ts'
 
 const { signal } = new AbortController()
@@ -105,51 +107,6 @@ async function fillSource({ query }: TestDatabase): Promise<void> {
     insert into shop.visit select i * 10 + j, i, i * 0.37 + j * 0.1 from generate_series(1, ${COUNT}) i, generate_series(1, i % 4) j`)
 }
 
-/** Features by the real stage; classifications as the score stage writes them. */
-async function derive(database: TestDatabase, loaded: LoadedModel): Promise<void> {
-  const stage = createRecomputeStage({ graph, report: () => undefined, strict: true })
-  await stage.deploy(database.pool)
-  for (let isMoreLeft = true; isMoreLeft; ) {
-    const client = await database.pool.connect()
-    await client.query('begin isolation level repeatable read')
-    isMoreLeft = await stage.sweep({ client, snapshotLsn: 256n, signal })
-    await client.query('commit')
-    client.release()
-  }
-  const { rows } = await database.query<{ key: bigint; amount: number; visits: bigint; is_partner: boolean }>(
-    'select key, amount, visits, is_partner from rescore.features_account order by key',
-  )
-  const matrix = rows.flatMap((row) => [row.amount, Number(row.visits), Number(row.is_partner)])
-  const flat = await loaded.infer(Float32Array.from(matrix), rows.length)
-  const values = rows.map(({ key }, index) => {
-    const probabilities = [flat[index * 2] ?? 0, flat[index * 2 + 1] ?? 0]
-    const [, busy = 0] = probabilities
-    const provenance = { model_version: loaded.version, artifact_hash: loaded.artifactHash, features_lsn: '0/100' }
-    return {
-      ...{ model: 'pair', entity: 'account', key: String(key), op: 'insert', ...provenance },
-      ...{ label: busy >= 0.5 ? 'busy' : 'quiet', probability: busy, probabilities },
-      ...{ fingerprint: 'f', snap_lsn: '0/100', scored_at: '2026-01-01' },
-      ...{ to_label: busy >= 0.5 ? 'busy' : 'quiet', to_probability: busy },
-    }
-  })
-  const insert = (table: string, columns: string) =>
-    database.query(
-      `insert into rescore.${table} (${columns}) select ${columns} from json_populate_recordset(null::rescore.${table}, $1)`,
-      [JSON.stringify(values)],
-    )
-  const shared = 'model, entity, key, model_version, artifact_hash, features_lsn, scored_at'
-  await insert('classification', `${shared}, label, probability, probabilities, fingerprint, snap_lsn`)
-  await insert('classification_history', `${shared}, op, to_label, to_probability`)
-  await database.query(
-    `insert into rescore.model_definition (model, entity, version, artifact_hash, manifest) values ('pair', 'account', $1, $2, '{}')`,
-    [loaded.version, loaded.artifactHash],
-  )
-  // The stages do not run in this test: they have reflected everything that will ever be.
-  await database.query(
-    `insert into rescore.stage_position (stage, lsn, index, reflected_lsn) values ('recompute', '0/0', 0, 'FFFF/0'), ('score', '0/0', 0, 'FFFF/0')`,
-  )
-}
-
 const DERIVED = [
   'features_account',
   'definition',
@@ -186,6 +143,11 @@ const WRONG: readonly (readonly [string, readonly string[]])[] = [
   [`delete from rescore.definition where feature = 'mean'`, ['definition null mean']],
   [`insert into rescore.definition values ('account', 'gone', 1, '', 1)`, ['definition null gone']],
   [`update rescore.model_definition set artifact_hash = 'other'`, ['definition null pair']],
+  [
+    `with old as (update rescore.classification set model = 'old' where key = '31')
+     insert into rescore.model_definition values ('old', 'account', '1', '', '{}')`,
+    ['definition null old', 'classification-missing 31 pair'],
+  ],
   [`delete from rescore.classification where key = '10'`, ['classification-missing 10 pair']],
   [
     `insert into rescore.classification (model, key, entity, label, probability, probabilities, model_version, artifact_hash, fingerprint, features_lsn, snap_lsn)
@@ -253,7 +215,9 @@ test('everything made wrong by hand is named with its kind, entity and key, and 
   const [loaded] = models.models
   if (loaded === undefined) throw new Error('The model is not loaded.')
   await fillSource(database)
-  await derive(database, loaded)
+  const report = () => undefined
+  const stages = [createRecomputeStage({ graph, report, strict: true }), createScoreStage({ graph, models, report })]
+  await catchUp(database.pool, stages)
   const restore = await keepCopies(database)
   const { pool, url } = database
   const look = (sample: number | null = null, set: { readonly models: readonly LoadedModel[] } = models) =>
@@ -281,6 +245,12 @@ test('everything made wrong by hand is named with its kind, entity and key, and 
     expect(named(await look()), statement).toEqual([])
     await restore()
   }
+
+  await database.query('update rescore.features_account set visits = visits + 1, amount = amount + 1')
+  const many = await look()
+  expect(many).toMatchObject({ differenceCount: 2 * (COUNT - 1), isComplete: true })
+  expect(many.differences).toHaveLength(1_000)
+  await restore()
 
   // An entity deleted at the source, which no stage has heard of.
   await database.query('delete from shop.account where id = 600')

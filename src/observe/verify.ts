@@ -49,7 +49,7 @@ export interface VerifyReport {
 const LISTED = 1_000
 /** Differences kept for another look; beyond it the walk ends, because the answer is known. */
 const MAX_SUSPECTS = 50_000
-const RECHECK_PAUSES_MS = [200, 1_000, 3_000]
+const RECHECK_PAUSES_MS = [100, 400, 1_500]
 
 /** Keys of an entity, in pieces. */
 type KeysOf = (client: Client, entity: string) => AsyncIterable<readonly string[]> | Iterable<readonly string[]>
@@ -67,13 +67,14 @@ async function look(options: VerifyOptions, keysOf: KeysOf): Promise<Round> {
   const { pool, url, graph, signal, timeoutMs } = options
   const { lsn } = await waitUntilReflected({ url, timeoutMs, signal })
   return withTransaction(pool, { isolation: 'repeatable read', readOnly: true }, async (client) => {
-    const { differences, epochs } = await checkDefinitions(client, graph, options.models.models)
-    const found = [...differences]
+    const definitions = await checkDefinitions(client, graph, options.models.models)
+    const found = [...definitions.differences]
     const count = { entities: 0, features: 0, classifications: 0 }
     for (const node of graph.entities.values()) {
       const { name } = node.entity
       const models = options.models.models.filter(({ model }) => model.entity.name === name)
-      const check = { client, node, models, epoch: epochs.get(name) ?? 0 }
+      const epoch = definitions.epochs.get(name) ?? 0
+      const check = { client, node, models, knownModels: definitions.models, epoch }
       for await (const keys of keysOf(client, name)) {
         signal.throwIfAborted()
         found.push(...(await checkKeys(check, keys)))

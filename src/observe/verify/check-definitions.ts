@@ -16,6 +16,7 @@ interface DefinitionRow {
 
 interface ModelRow {
   readonly model: string
+  readonly entity: string
   readonly version: string
   readonly artifact_hash: string
 }
@@ -26,16 +27,26 @@ function definition(entity: string, what: string, stored: unknown, expected: unk
   return { kind: 'definition', entity, key: null, what, stored, expected, message }
 }
 
-/** Everything of one entity: features by version, models by version and artifact. */
+export interface Definitions {
+  readonly differences: readonly Difference[]
+  /** Entity to the epoch in which one of its features last changed. */
+  readonly epochs: ReadonlyMap<string, number>
+  /** Names of all models, those included that are deployed but gone from the code. */
+  readonly models: ReadonlySet<string>
+}
+
+/** Features by version, models by version and artifact. */
 export async function checkDefinitions(
   client: Client,
   graph: Graph,
   models: readonly VerifiedModel[],
-): Promise<{ readonly differences: readonly Difference[]; readonly epochs: ReadonlyMap<string, number> }> {
+): Promise<Definitions> {
   const features = await client.query<DefinitionRow>(
     'select entity, feature, version, changed_in_epoch from rescore.definition order by entity, feature',
   )
-  const deployed = await client.query<ModelRow>('select model, version, artifact_hash from rescore.model_definition')
+  const deployed = await client.query<ModelRow>(
+    'select model, entity, version, artifact_hash from rescore.model_definition order by model',
+  )
   const differences: Difference[] = []
   const epochs = new Map<string, number>()
   for (const { entity, features: nodes } of graph.entities.values()) {
@@ -48,12 +59,16 @@ export async function checkDefinitions(
     }
     for (const [name, row] of rows) differences.push(definition(entity.name, name, row.version, null))
   }
+  const rows = new Map(deployed.rows.map((row) => [row.model, row]))
+  const names = new Set([...rows.keys(), ...models.map(({ model }) => model.name)])
   for (const { model, version, artifactHash } of models) {
-    const row = deployed.rows.find((each) => each.model === model.name)
+    const row = rows.get(model.name)
+    rows.delete(model.name)
     const stored = row === undefined ? null : { version: row.version, artifactHash: row.artifact_hash }
     if (stored?.version !== version || stored.artifactHash !== artifactHash) {
       differences.push(definition(model.entity.name, model.name, stored, { version, artifactHash }))
     }
   }
-  return { differences, epochs }
+  for (const { model, entity, version } of rows.values()) differences.push(definition(entity, model, { version }, null))
+  return { differences, epochs, models: names }
 }

@@ -25,7 +25,7 @@ export function checkFeatures(subject: Subject, epoch: number): readonly Differe
     const stored = storedValue(feature.type, features[feature.name])
     const expected = outcome.fresh.get(feature.name) ?? null
     if (isSame(feature.equal, expected, stored)) continue
-    const message = `${feature.name} is ${shown(stored)}; from scratch it is ${shown(expected)}.`
+    const message = `Stored is ${shown(stored)}; from scratch it is ${shown(expected)}.`
     found.push(difference(subject, 'feature-value', { what: feature.name, stored, expected, message }))
   }
   if (Number(features.epoch) < epoch) {
@@ -52,6 +52,6 @@ export function checkQuarantine(subject: Subject): readonly Difference[] {
   return [difference(subject, 'quarantine', { what, stored, expected, message })]
 }
 
-export function shown(value: unknown): string {
+function shown(value: unknown): string {
   return typeof value === 'string' ? `'${value}'` : String(value)
 }

@@ -11,7 +11,7 @@ import { checkScore, checkScoreHistory, checkUnknownModels, ScoreFold } from './
 import { computeEntity, type FeatureValues } from './compute.ts'
 import type { Difference } from './difference.ts'
 import { probabilitiesOf, type VerifiedModel } from './model.ts'
-import { pathName, type Reached, Walker } from './reach.ts'
+import { type Reached, Walker } from './reach.ts'
 import { featureRows, pieces, rowsWhere } from './rows.ts'
 import type { Subject } from './subject.ts'
 import { identity, type Row } from './values.ts'
@@ -21,6 +21,8 @@ export interface KeyCheck {
   readonly node: EntityNode
   /** Of this entity. */
   readonly models: readonly VerifiedModel[]
+  /** Names of all models ever deployed; a classification of another one is nobody's. */
+  readonly knownModels: ReadonlySet<string>
   /** In which a feature of the entity last changed. */
   readonly epoch: number
 }
@@ -46,7 +48,7 @@ async function readSubjects({ client, node }: KeyCheck, keys: readonly string[])
   return keys.map((key) => {
     const row = own.get(key)
     const features = stored.get(key) ?? null
-    const rowsAt = (path: readonly Hop[]) => reached.get(pathName(path))?.get(key) ?? []
+    const rowsAt = (path: readonly Hop[]) => reached.get(path)?.get(key) ?? []
     return {
       node,
       key,
@@ -62,12 +64,12 @@ async function walkAll(
   client: Client,
   node: EntityNode,
   keys: readonly string[],
-): Promise<ReadonlyMap<string, Reached>> {
+): Promise<ReadonlyMap<readonly Hop[], Reached>> {
   const walker = new Walker(client, keys)
-  const reached = new Map<string, Reached>()
+  const reached = new Map<readonly Hop[], Reached>()
   for (const { feature } of node.features) {
     for (const input of Object.values(feature.inputs)) {
-      if (input.input === 'aggregate') reached.set(pathName(input.path), await walker.walk(input.path))
+      if (input.input === 'aggregate') reached.set(input.path, await walker.walk(input.path))
     }
   }
   return reached
@@ -128,12 +130,11 @@ export async function checkKeys(check: KeyCheck, keys: readonly string[]): Promi
     (row) => scoreName(String(row.model), String(row.key)),
     () => new ScoreFold(),
   )
-  const known = new Set(check.models.map((loaded) => loaded.model.name))
   const found: Difference[] = subjects.flatMap((subject) => [
     ...checkQuarantine(subject),
     ...checkFeatures(subject, check.epoch),
     ...checkFeatureHistory(subject, features(subject.key)),
-    ...checkUnknownModels(subject, known),
+    ...checkUnknownModels(subject, check.knownModels),
   ])
   for (const loaded of check.models) found.push(...(await checkModel(loaded, subjects, scores)))
   return found

@@ -52,6 +52,8 @@ export function checkScore(
   const what = loaded.model.name
   const row = subject.classifications.get(what)
   if (subject.outcome?.kind === 'failed') return []
+  // What the model has no answer for is not written either: the stage tells of it (MODEL_NOT_FINITE).
+  if (probabilities?.every(Number.isFinite) === false) return []
   if (probabilities === null) {
     if (row === undefined) return []
     const message = 'A classification is there, but the entity is not.'
@@ -83,12 +85,12 @@ export function checkScore(
   return found
 }
 
-/** Classifications of models that are not deployed. */
+/** Classifications of models that nobody knows; those of one gone from the code are named once, as its definition. */
 export function checkUnknownModels(subject: Subject, known: ReadonlySet<string>): readonly Difference[] {
   return [...subject.classifications]
     .filter(([model]) => !known.has(model))
     .map(([what, row]) => {
-      const message = 'A classification of a model that is not deployed.'
+      const message = 'A classification of a model that was never deployed.'
       return difference(subject, 'classification-extra', { what, stored: stored(row), expected: null, message })
     })
 }
@@ -132,7 +134,7 @@ export function checkScoreHistory(
 ): readonly Difference[] {
   const row = subject.classifications.get(loaded.model.name)
   const is = row === undefined ? null : stored(row)
-  const isAside = subject.outcome?.kind === 'failed'
+  const isAside = subject.outcome?.kind === 'failed' || probabilities?.every(Number.isFinite) === false
   const shouldBe = isAside ? is : probabilities === null ? null : verdict(loaded, probabilities)
   const isRight = isSameScore(fold.state, is) || isSameScore(fold.state, shouldBe)
   if (fold.broken === null && isRight) return []

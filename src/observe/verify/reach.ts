@@ -39,7 +39,7 @@ async function hopFrom(client: Client, hop: Hop, parents: ReadonlySet<string>): 
 }
 
 /** The same text for the same path. */
-export function pathName(path: readonly Hop[]): string {
+function pathName(path: readonly Hop[]): string {
   const plain = path.map((hop) =>
     hop.kind === 'foreign-key'
       ? [hop.table.id, hop.column]

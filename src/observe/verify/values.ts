@@ -12,13 +12,26 @@ export type Row = Readonly<Record<string, unknown>>
 
 const DAY_MICROS = 86_400_000_000n
 const TIME = /^(\d+)-(\d\d)-(\d\d)(?: (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?\+00)?( BC)?$/
+/** Sorting asks for the same few times again and again. */
+const parsed = new Map<string, bigint>()
+const MAX_PARSED = 10_000
 
 /** Microseconds since 1970 UTC of a date or timestamp in PostgreSQL's text form; a number is milliseconds since 1970. */
 export function microseconds(time: unknown): bigint | number {
   if (typeof time === 'number') return BigInt(Math.round(time * 1000))
   if (time === 'infinity') return Infinity
   if (time === '-infinity') return -Infinity
-  const match = TIME.exec(String(time))
+  const text = String(time)
+  const known = parsed.get(text)
+  if (known !== undefined) return known
+  if (parsed.size >= MAX_PARSED) parsed.clear()
+  const micros = parseTime(text)
+  parsed.set(text, micros)
+  return micros
+}
+
+function parseTime(time: string): bigint {
+  const match = TIME.exec(time)
   if (match === null) throw new TypeError(`'${time}' is not a date or a time in UTC.`)
   const [, year, month, day, hour = 0, minute = 0, second = 0, fraction = '', era] = match
   const midnight = new Date(0).setUTCFullYear(

@@ -6,7 +6,7 @@ import { type Client, quoteIdent, quoteTable } from '../../db/pool.ts'
 import type { EntityNode } from '../../graph/graph.ts'
 import { pieces } from './rows.ts'
 
-const PIECE = 500
+const PIECE = 1_000
 
 async function* keysOf(client: Client, text: string, values: unknown[]): AsyncGenerator<readonly string[]> {
   for await (const rows of pieces(client, { text, values }, PIECE)) yield rows.map((row) => String(row.key))
