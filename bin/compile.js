@@ -2,7 +2,7 @@
  * prepack: compiles what a user's project runs into dist/, because Node strips no types under node_modules.
  * Invariant: dist/ holds what the sources say now and nothing of an earlier compile.
  */
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { cpSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
@@ -12,5 +12,9 @@ const compiler = join(dirname(createRequire(import.meta.url).resolve('typescript
 
 rmSync(join(root, 'dist'), { recursive: true, force: true })
 // npm reads a package's file list from stdout (`npm pack --json`): the compiler speaks on stderr.
-execFileSync(process.execPath, [compiler, '-p', 'tsconfig.build.json'], { cwd: root, stdio: ['ignore', 2, 2] })
+const { status } = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.json'], {
+  cwd: root,
+  stdio: ['ignore', 2, 2],
+})
+if (status !== 0) process.exit(status ?? 1)
 cpSync(join(root, 'src/cli/templates'), join(root, 'dist/src/cli/templates'), { recursive: true })

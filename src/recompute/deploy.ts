@@ -13,7 +13,7 @@ import { ensureFeatureTable } from './feature-table.ts'
 import { plainArray, textArray } from './literals.ts'
 import type { Program } from './program.ts'
 
-const DEPLOY_LOCK = 7_265_736_320
+const DEPLOY_LOCK = 7_265_736_312
 
 const SAVE = `insert into rescore.definition (entity, feature, version, hash, changed_in_epoch)
   select $1, u.*, $5 from unnest($2::text[], $3::integer[], $4::text[]) as u
