@@ -1,6 +1,6 @@
 /**
  * How a column's value is read in SQL and what compute receives for it.
- * Invariant: everything is fetched in PostgreSQL's text form and decoded here, so no driver setting and no cast in SQL
+ * Invariant: everything is fetched cast to text and decoded here, so no driver setting and no other cast in SQL
  * can round a value, and no stored value (a numeric beyond float64, an infinite time) can fail a whole statement.
  */
 import type { ColumnKind } from '../define/index.ts'
@@ -24,8 +24,7 @@ const DECODERS = {
   number: Number,
   decimal: (text) => text,
   float: Number,
-  // 't' from a column, 'true' from a cast.
-  boolean: (text) => text.startsWith('t'),
+  boolean: (text) => text === 'true',
   date: (text) => text,
   timestamp: (text) => Number(text) / 1_000,
   json: (text) => JSON.parse(text) as unknown,

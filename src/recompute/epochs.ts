@@ -2,7 +2,8 @@
  * Epochs: which stored rows are true of which definitions.
  *
  * Invariant: a row is stale exactly when its epoch is below the epoch in which one of its entity's features last changed.
- * The table alone knows; it is read in every transaction, so what one process makes stale no other takes for fresh.
+ * The table alone knows; it is read in every transaction, so what one process makes stale no other takes for fresh,
+ * and code that is not the deployed code writes nothing.
  */
 import type { Client, Queryable } from '../db/pool.ts'
 import { RescoreError } from '../errors.ts'
@@ -19,20 +20,19 @@ export interface EntityEpochs {
 interface DefinitionRow {
   readonly entity: string
   readonly feature: string
+  readonly version: number
   readonly changed_in_epoch: number
 }
 
 function epochsOf(node: EntityNode, rows: readonly DefinitionRow[]): EntityEpochs {
-  const known = new Map(
-    rows.filter(({ entity }) => entity === node.entity.name).map((row) => [row.feature, row.changed_in_epoch]),
-  )
+  const known = new Map(rows.filter(({ entity }) => entity === node.entity.name).map((row) => [row.feature, row]))
   const changedIn = node.features.map(({ feature }) => {
-    const epoch = known.get(feature.name)
-    if (epoch !== undefined) return epoch
+    const deployed = known.get(feature.name)
+    if (deployed?.version === feature.version) return deployed.changed_in_epoch
     throw new RescoreError({
       code: 'FEATURE_NOT_DEPLOYED',
       fate: 'stop',
-      message: `Feature '${feature.name}' of ${node.entity.name} is not among the deployed definitions.`,
+      message: `Feature '${feature.name}' of ${node.entity.name} is version ${feature.version} here, ${deployed?.version ?? 'none'} in the database.`,
       mend: 'Another process has deployed other definitions: restart this one with the same code.',
     })
   })
@@ -43,7 +43,7 @@ function epochsOf(node: EntityNode, rows: readonly DefinitionRow[]): EntityEpoch
 export async function readEpochs(client: Queryable, graph: Graph): Promise<ReadonlyMap<string, EntityEpochs>> {
   const { rows } = await client.query<DefinitionRow>({
     name: 'rescore-epochs',
-    text: 'select entity, feature, changed_in_epoch from rescore.definition',
+    text: 'select entity, feature, version, changed_in_epoch from rescore.definition',
   })
   return new Map([...graph.entities].map(([name, node]) => [name, epochsOf(node, rows)]))
 }

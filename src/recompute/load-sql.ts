@@ -3,16 +3,15 @@
  * one scan per path, and the stored feature row.
  *
  * Invariant: one row comes back per key, whether or not the entity exists. Aggregates are lateral, so the plan is an
- * index look-up per key for one key or a thousand, and a prepared generic plan serves both.
+ * index look-up per key for one key or a thousand, and a prepared generic plan serves both. Every output is text, so that
+ * a column of another type does not end the life of a prepared statement ("cached plan must not change result type").
  */
-import { createHash } from 'node:crypto'
 import { quoteIdent, quoteTable } from '../db/pool.ts'
 import { reachedSql } from './path-sql.ts'
 import type { Program } from './program.ts'
+import { type Statement, statement } from './statement.ts'
 
-export interface LoadStatement {
-  readonly name: string
-  readonly text: string
+export interface LoadStatement extends Statement {
   /** Slot → index in the row; -1: not loaded. */
   readonly positions: Int32Array
 }
@@ -52,15 +51,14 @@ export function compileLoad(program: Program, slots: ReadonlySet<number>): LoadS
   const positions = new Int32Array(program.slots.length).fill(-1)
   const outputs = [
     'i.key::text',
-    `e.${quoteIdent(node.key)} is not null`,
-    `exists (select from rescore.quarantine q where q.entity = '${node.entity.name}' and q.key = i.key::text)`,
-    'f.epoch',
-    // Whole numbers of a stored row are safe integers, so the text forms of both number types read alike.
-    ...program.features.map((feature) => `f.${quoteIdent(feature.node.feature.name)}`),
+    `(e.${quoteIdent(node.key)} is not null)::text`,
+    `exists (select from rescore.quarantine q where q.entity = '${node.entity.name}' and q.key = i.key::text)::text`,
+    'f.epoch::text',
+    ...program.features.map((feature) => `f.${quoteIdent(feature.node.feature.name)}::text`),
   ]
   for (const slot of ordered) {
     const { scan, expression } = program.slots[slot] ?? { scan: null, expression: () => 'null' }
-    positions[slot] = outputs.push(scan === null ? expression('true') : `g${scan}.s${slot}`) - 1
+    positions[slot] = outputs.push(scan === null ? `(${expression('true')})::text` : `g${scan}.s${slot}::text`) - 1
   }
   const scans = program.scans
     .map((_, scan) => [scan, ordered.filter((slot) => program.slots[slot]?.scan === scan)] as const)
@@ -71,6 +69,5 @@ export function compileLoad(program: Program, slots: ReadonlySet<number>): LoadS
     left join ${quoteTable(node.entity.table.id)} e on e.${quoteIdent(node.key)} = i.key
     left join ${quoteTable(node.featureTable)} f on f.key = i.key
     ${scans.join('\n')}`
-  const name = `rescore-load-${createHash('sha256').update(text).digest('hex').slice(0, 24)}`
-  return { name, text, positions }
+  return { ...statement('load', text), positions }
 }

@@ -25,7 +25,7 @@ const EXACT_STATEMENTS = 64
 
 function decodeStored(text: string, type: FeatureType): FeatureValue {
   if (type === 'text') return text
-  return type === 'boolean' ? text === 't' : Number(text)
+  return type === 'boolean' ? text === 'true' : Number(text)
 }
 
 const asText = { getTypeParser: () => (value: string) => value }
@@ -52,8 +52,8 @@ export class Loader {
     const { features } = this.#program
     return rows.map((row) => ({
       key: row[0] ?? '',
-      exists: row[1] === 't',
-      isQuarantined: row[2] === 't',
+      exists: row[1] === 'true',
+      isQuarantined: row[2] === 'true',
       epoch: row[3] === null ? null : Number(row[3]),
       stored: features.map(({ node }, bit) => {
         const text = row[FIXED_COLUMNS + bit] ?? null

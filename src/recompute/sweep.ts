@@ -7,6 +7,7 @@
  */
 import { type Client, quoteIdent, quoteTable } from '../db/pool.ts'
 import type { Program } from './program.ts'
+import { statement } from './statement.ts'
 
 /** Rows looked at, and rows handed on to be recomputed, by one piece. */
 const SCAN = 5_000
@@ -54,8 +55,7 @@ function phaseSql({ node, keyType }: Program, phase: Phase): string {
 
 async function nextPiece(client: Client, program: Program, phase: Phase, after: string | null, epoch: number) {
   const { rows } = await client.query<{ count: number; last: string | null; keys: readonly string[] }>({
-    name: `rescore-sweep-${phase}-${program.node.entity.name}`,
-    text: phaseSql(program, phase),
+    ...statement('sweep', phaseSql(program, phase)),
     values: [after, epoch],
   })
   const { count, last, keys } = rows[0] ?? { count: 0, last: null, keys: [] }

@@ -14,6 +14,7 @@ import { plainArray, textArray, timestampText } from './literals.ts'
 import { failureOf, isHealed, isOrphan, mustWrite, type Outcome } from './outcome.ts'
 import { featureType, type Program } from './program.ts'
 import { heal, putAside } from './quarantine.ts'
+import { type Statement, statement } from './statement.ts'
 
 export interface WriteContext {
   readonly client: Client
@@ -53,14 +54,17 @@ function columnArray(outcomes: readonly Outcome[], bit: number, type: string): s
 
 export class Writer {
   readonly #program: Program
-  readonly #upsert: string
-  readonly #remove: string
+  readonly #upsert: Statement
+  readonly #remove: Statement
 
   constructor(program: Program) {
     this.#program = program
-    this.#upsert = upsertSql(program, true)
-    this.#remove = `delete from ${quoteTable(program.node.featureTable)}
-      where key = any($1::text[]::${program.keyType}[]) and snap_lsn <= $2 returning key::text as key`
+    this.#upsert = statement('save', upsertSql(program, true))
+    this.#remove = statement(
+      'remove',
+      `delete from ${quoteTable(program.node.featureTable)}
+       where key = any($1::text[]::${program.keyType}[]) and snap_lsn <= $2 returning key::text as key`,
+    )
   }
 
   /** Returns the outcomes whose effects are in the table now, without those the guard refused. */
@@ -84,11 +88,10 @@ export class Writer {
 
   async #save({ client, snapshotLsn, epoch }: WriteContext, outcomes: readonly Outcome[]): Promise<readonly Outcome[]> {
     if (outcomes.length === 0) return []
-    const { node, features } = this.#program
-    const isGuarded = !isPlanted('no-version-guard')
+    const { features } = this.#program
+    const isUnguarded = isPlanted('no-version-guard')
     const { rows } = await client.query<{ key: string }>({
-      name: `rescore-save-${node.entity.name}${isGuarded ? '' : '-unguarded'}`,
-      text: isGuarded ? this.#upsert : upsertSql(this.#program, false),
+      ...(isUnguarded ? statement('save', upsertSql(this.#program, false)) : this.#upsert),
       values: [
         textArray(outcomes.map(({ row }) => row.key)),
         ...features.map((feature, bit) => columnArray(outcomes, bit, featureType(feature))),
@@ -104,8 +107,7 @@ export class Writer {
   async #delete({ client, snapshotLsn }: WriteContext, outcomes: readonly Outcome[]): Promise<readonly Outcome[]> {
     if (outcomes.length === 0) return []
     const { rows } = await client.query<{ key: string }>({
-      name: `rescore-remove-${this.#program.node.entity.name}`,
-      text: this.#remove,
+      ...this.#remove,
       values: [textArray(outcomes.map(({ row }) => row.key)), formatLsn(snapshotLsn)],
     })
     return accepted(outcomes, rows)

@@ -1,0 +1,202 @@
+/** Definitions, epochs and sweeps. */
+import { expect, test } from 'vitest'
+import { change, openHarness } from '../../test/recompute/harness.ts'
+import { createTestDatabase, type TestDatabase } from '../../test/support/pg.ts'
+import {
+  type AnyFeature,
+  defineConfig,
+  defineEntity,
+  defineFeature,
+  defineTable,
+  type FeatureType,
+  type FeatureValue,
+  integer,
+  text,
+} from '../define/index.ts'
+import { compileGraph } from '../graph/compile.ts'
+import { createRecomputeStage } from './stage.ts'
+
+const companies = defineTable({ name: 'app.companies', key: 'id', columns: { id: text().notNull(), n: integer() } })
+const deals = defineTable({
+  name: 'app.deals',
+  key: 'id',
+  columns: { id: integer().notNull(), company_id: text(), n: integer() },
+})
+const company = defineEntity({ name: 'company', table: companies })
+const sales = company.many(deals, { foreignKey: 'company_id' })
+
+function size(version: number, factor: number, type: FeatureType = 'integer'): AnyFeature {
+  const defined = defineFeature({
+    entity: company,
+    name: 'size',
+    version,
+    type: 'integer',
+    description: 'n, times something',
+    inputs: { n: company.columns.n },
+    compute: () => null,
+  })
+  const compute = ({ n }: Readonly<Record<string, unknown>>): FeatureValue =>
+    type === 'text' ? `${Number(n) * factor}` : Number(n) * factor
+  return { ...defined, type, compute }
+}
+
+function readerOf(input: AnyFeature): AnyFeature {
+  const defined = defineFeature({
+    entity: company,
+    name: 'reader',
+    version: 1,
+    type: 'text',
+    description: 'Shows what it reads',
+    inputs: {},
+    compute: () => null,
+  })
+  return { ...defined, inputs: { input }, compute: ({ input: value }) => `<${value}>` }
+}
+
+const dealSum = defineFeature({
+  entity: company,
+  name: 'deal_sum',
+  version: 1,
+  type: 'integer',
+  description: 'Sum over deals',
+  inputs: { sum: sales.sum('n') },
+  compute: ({ sum }) => sum,
+})
+
+const graphOf = (...features: AnyFeature[]) => compileGraph(defineConfig({ features }))
+const open = (db: TestDatabase, ...features: AnyFeature[]) =>
+  openHarness(db, graphOf(...features), { tables: [companies, deals] })
+
+async function epochs(db: TestDatabase) {
+  const { rows } = await db.query<{ feature: string; changed_in_epoch: number }>(
+    'select feature, changed_in_epoch from rescore.definition order by feature',
+  )
+  return Object.fromEntries(rows.map((row) => [row.feature, row.changed_in_epoch]))
+}
+
+test('the sweep loads what no change told of, piece by piece, and removes what is left over', async () => {
+  await using db = await createTestDatabase('deploy')
+  const harness = await open(db, size(1, 2))
+  await db.query(`insert into app.companies select 'c' || i, i from generate_series(1, 2500) i`)
+  expect(await harness.sweep()).toBeGreaterThan(3)
+  const { rows } = await db.query(
+    'select count(*)::integer as n, sum(size)::integer as sum from rescore.features_company',
+  )
+  expect(rows).toEqual([{ n: 2500, sum: 2500 * 2501 }])
+  expect(harness.stage.counters).toMatchObject({ handled: 2500, computed: 2500, needed: 2500, written: 2500 })
+  await db.query(`delete from app.companies where id <> 'c7'`)
+  await harness.sweep()
+  expect(await harness.stored()).toEqual({ c7: { size: 14 } })
+})
+
+test('deploying the same code again, or twice at once, changes nothing', async () => {
+  await using db = await createTestDatabase('deploy')
+  const features = [size(1, 1), readerOf(size(1, 1))]
+  const stages = [1, 2].map(() =>
+    createRecomputeStage({ graph: graphOf(features[0] ?? dealSum), report: () => {}, strict: true }),
+  )
+  await open(db, dealSum)
+  await Promise.all(stages.map((stage) => stage.deploy(db.pool)))
+  const { rows } = await db.query(
+    'select feature, xmin::text, changed_in_epoch from rescore.definition order by feature',
+  )
+  await Promise.all(stages.map((stage) => stage.deploy(db.pool)))
+  expect(
+    (await db.query('select feature, xmin::text, changed_in_epoch from rescore.definition order by feature')).rows,
+  ).toEqual(rows)
+  expect(rows).toMatchObject([{ feature: 'size', changed_in_epoch: 2 }])
+})
+
+test('a new version makes it and its readers stale, and no other; rows are caught up by the sweep or by any touch', async () => {
+  await using db = await createTestDatabase('deploy')
+  const first = size(1, 1)
+  const before = await open(db, first, readerOf(first), dealSum)
+  await db.query(`insert into app.companies values ('a', 1), ('b', 2)`)
+  await before.sweep()
+  expect(await epochs(db)).toEqual({ size: 1, reader: 1, deal_sum: 1 })
+
+  const second = size(2, 10)
+  const after = await open(db, second, readerOf(second), dealSum)
+  expect(await epochs(db)).toEqual({ size: 2, reader: 2, deal_sum: 1 })
+  await after.apply(await after.exec(`insert into app.deals values (1, 'a', 5)`))
+  expect(await after.stored()).toEqual({
+    a: { size: 10, reader: '<10>', deal_sum: 5 },
+    b: { size: 2, reader: '<2>', deal_sum: 0 },
+  })
+  const { computed } = after.stage.counters
+  await after.sweep()
+  expect(await after.stored()).toMatchObject({ b: { size: 20, reader: '<20>', deal_sum: 0 } })
+  expect(after.stage.counters.computed - computed).toBe(2)
+})
+
+test('a type changes with the version only; then the column is made anew, and old code stops', async () => {
+  await using db = await createTestDatabase('deploy')
+  const harness = await open(db, size(1, 1))
+  await db.query(`insert into app.companies values ('a', 1)`)
+  await harness.sweep()
+  await expect(open(db, size(1, 1, 'text'))).rejects.toMatchObject({ code: 'FEATURE_TYPE_CHANGED' })
+  await expect(open(db, size(2, 1, 'text'))).resolves.toBeDefined()
+  const changes = await harness.exec(`update app.companies set n = 5`)
+  await expect(harness.apply(changes)).rejects.toMatchObject({ code: 'FEATURE_NOT_DEPLOYED', fate: 'stop' })
+  const retyped = await open(db, size(2, 1, 'text'))
+  await retyped.sweep()
+  expect(await retyped.stored()).toEqual({ a: { size: '5' } })
+})
+
+test('other code under the same version is told once and acted on never', async () => {
+  await using db = await createTestDatabase('deploy')
+  await open(db, size(1, 1))
+  const edited = { ...size(1, 1), compute: () => 42 }
+  const harness = await open(db, edited)
+  expect(harness.events).toMatchObject([{ type: 'failed', code: 'FEATURE_CODE_CHANGED' }])
+  expect(await epochs(db)).toEqual({ size: 1 })
+  expect((await open(db, edited)).events).toEqual([])
+})
+
+test('a removed feature loses its definition and keeps its column; coming back it is new', async () => {
+  await using db = await createTestDatabase('deploy')
+  const harness = await open(db, size(1, 1), dealSum)
+  await db.query(`insert into app.companies values ('a', 1); insert into app.deals values (1, 'a', 5)`)
+  await harness.sweep()
+  await (await open(db, size(1, 1))).sweep()
+  expect(await epochs(db)).toEqual({ size: 1 })
+  await db.query('update app.deals set n = 6')
+  const back = await open(db, size(1, 1), dealSum)
+  await back.sweep()
+  expect([await back.stored(), await epochs(db)]).toEqual([{ a: { size: 1, deal_sum: 6 } }, { size: 1, deal_sum: 2 }])
+})
+
+test('a truncated table makes what reads it stale, also for the changes that follow in the same batch', async () => {
+  await using db = await createTestDatabase('deploy')
+  const harness = await open(db, size(1, 1), dealSum)
+  await db.query(
+    `insert into app.companies values ('a', 1), ('b', 2); insert into app.deals values (1, 'a', 5), (2, 'b', 6)`,
+  )
+  await harness.sweep()
+  await db.query('truncate app.deals')
+  const refill = await harness.exec(`insert into app.deals values (3, 'a', 7)`)
+  await harness.apply([change('app.deals', 'truncate', null, null), ...refill])
+  expect(harness.stage.sweepNeeded?.()).toBe(true)
+  expect(await harness.stored()).toMatchObject({ a: { deal_sum: 7 }, b: { deal_sum: 6 } })
+  await harness.sweep()
+  expect(await harness.stored()).toEqual({ a: { size: 1, deal_sum: 7 }, b: { size: 2, deal_sum: 0 } })
+  await db.query('truncate app.companies')
+  await harness.apply([change('app.companies', 'truncate', null, null)])
+  await harness.sweep()
+  expect(await harness.stored()).toEqual({})
+  await harness.apply(await harness.exec(`insert into app.companies values ('a', 1)`))
+  expect(harness.stage.sweepNeeded?.()).toBe(false)
+})
+
+test('a piece that was rolled back is swept again', async () => {
+  await using db = await createTestDatabase('deploy')
+  const harness = await open(db, size(1, 1))
+  await db.query(`insert into app.companies values ('a', 1)`)
+  const client = await db.pool.connect()
+  await client.query('begin isolation level repeatable read')
+  await harness.stage.sweep({ client, snapshotLsn: 1n, signal: new AbortController().signal })
+  await client.query('rollback')
+  client.release()
+  await harness.sweep()
+  expect(await harness.stored()).toEqual({ a: { size: 1 } })
+})
