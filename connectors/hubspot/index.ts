@@ -26,6 +26,10 @@ import * as tables from './tables.ts'
 /** Dated versions are supported for 18 months; 'v3' is read too. */
 export const HUBSPOT_API_VERSION = '2026-09'
 
+/**
+ * Every property the models were trained to see the history of (PROPERTY in models/training/frame.py): with fewer, the
+ * features that count edits and measure quiet mean something else than they were trained on.
+ */
 export const DEFAULT_HISTORY: readonly string[] = [
   'numberofemployees',
   'yc_is_hiring',
@@ -36,6 +40,14 @@ export const DEFAULT_HISTORY: readonly string[] = [
   'description',
   'yc_tags',
   'city',
+  'industry',
+  'yc_subindustry',
+  'yc_regions',
+  'yc_nonprofit',
+  'yc_launched_at',
+  'yc_top_company',
+  'yc_batch',
+  'yc_stage',
 ]
 
 export interface HubspotOptions {
