@@ -31,7 +31,7 @@ export interface ScoreStageOptions {
 /** Events are for people; a batch of more is not read line by line. */
 const MAX_EVENTS_PER_BATCH = 1_000
 
-/** Every look-up is by key: plans that scan were made for tables that were empty when they were made. */
+/** A plan that was made while a table was empty would scan it for good. */
 const PLANNER = 'set local enable_seqscan = off'
 
 class Score implements ScoreStage {

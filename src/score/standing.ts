@@ -51,12 +51,15 @@ type Selected = {
 function standingSql(loaded: LoadedModel, node: EntityNode): string {
   // Numbered, because a feature may be called like any other column here.
   const inputs = loaded.manifest.inputs.map(({ feature }, index) => `f.${quoteIdent(feature)} as f${index}`)
+  // Lateral with a limit: one index look-up per key, whatever the planner believes of the tables' sizes.
   return `select k.key, f.snap_lsn::text as snap_lsn, f.source_at::text as source_at,
       (extract(epoch from f.source_at) * 1000)::double precision as source_at_ms,
       c.label, c.probability, c.probabilities, c.model_version, c.artifact_hash, c.fingerprint, ${inputs.join(', ')}
     from unnest($2::text[]) as k (key)
-    left join ${quoteTable(node.featureTable)} f on f.key = k.key::${keyType(node)}
-    left join rescore.classification c on c.model = $1 and c.key = k.key`
+    left join lateral (
+      select * from ${quoteTable(node.featureTable)} f where f.key = k.key::${keyType(node)} limit 1) f on true
+    left join lateral (
+      select * from rescore.classification c where c.model = $1 and c.key = k.key limit 1) c on true`
 }
 
 export async function readStanding(

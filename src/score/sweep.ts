@@ -19,26 +19,29 @@ const MAX_SCANS = 50
 type Phase = 'stale' | 'orphans'
 const PHASES: readonly Phase[] = ['stale', 'orphans']
 
+/** Lateral with a limit: one index look-up per key, whatever the planner believes of the tables' sizes. */
 function scanSql({ node }: Scorer, phase: Phase): string {
   const type = keyType(node)
   const features = quoteTable(node.featureTable)
-  if (phase === 'orphans') {
-    return `with scanned as (
-        select c.key from rescore.classification c
-        where c.model = $2 and ($1::text is null or c.key > $1) and $3::text is not null and $4::text is not null
-        order by c.key limit ${SCAN})
-      select (select count(*)::integer from scanned) as count,
-        (select key from scanned order by key desc limit 1) as last,
-        array(select s.key from scanned s where not exists (select from ${features} f where f.key = s.key::${type})) as keys`
-  }
-  return `with scanned as (
-      select f.key from ${features} f where ($1::text is null or f.key > $1::text::${type})
-      order by f.key limit ${SCAN})
+  const [scanned, lookUp] =
+    phase === 'stale'
+      ? [
+          `select f.key::text as key from ${features} f where ($1::text is null or f.key > $1::text::${type}) order by f.key`,
+          `select from rescore.classification c
+           where c.model = $2 and c.key = s.key and c.model_version = $3 and c.artifact_hash = $4`,
+        ]
+      : [
+          `select c.key from rescore.classification c
+           where c.model = $2 and ($1::text is null or c.key > $1) and $3::text is not null and $4::text is not null
+           order by c.key`,
+          `select from ${features} f where f.key = s.key::${type}`,
+        ]
+  return `with scanned as materialized (${scanned} limit ${SCAN}),
+    numbered as (select key, row_number() over () as number from scanned)
     select (select count(*)::integer from scanned) as count,
-      (select key::text from scanned order by key desc limit 1) as last,
-      array(select s.key::text from scanned s where not exists (
-        select from rescore.classification c where c.model = $2 and c.key = s.key::text
-          and c.model_version = $3 and c.artifact_hash = $4)) as keys`
+      (select key from numbered order by number desc limit 1) as last,
+      array(select s.key from scanned s left join lateral (select true as found from (${lookUp}) l limit 1) l on true
+        where l.found is null) as keys`
 }
 
 interface Place {
