@@ -65,7 +65,7 @@ export function verifyCommand(signal: AbortSignal): Command {
           timeoutMs: options.timeout,
         })
       })
-      if (report.differenceCount > 0) process.exitCode = EXIT.problems
+      if (report.differenceCount > 0 || !report.isComplete) process.exitCode = EXIT.problems
       if (options.json === true) printJson(report)
       else print(renderReport(report))
     })

@@ -2,110 +2,13 @@
 import { expect, test } from 'vitest'
 import { catchUp } from '../../test/support/catch-up.ts'
 import { createTestDatabase, type TestDatabase } from '../../test/support/pg.ts'
-import {
-  bigint,
-  boolean,
-  defineConfig,
-  defineEntity,
-  defineFeature,
-  defineModel,
-  defineTable,
-  number,
-  text,
-} from '../define/index.ts'
-import { compileGraph } from '../graph/compile.ts'
+import { BROKEN, COUNT, fillShop, graph, pair } from '../../test/support/shop.ts'
 import { createRecomputeStage } from '../recompute/stage.ts'
 import { type LoadedModel, loadModels } from '../score/registry.ts'
 import { createScoreStage } from '../score/stage.ts'
 import { type VerifyReport, verify } from './verify.ts'
 
 const { signal } = new AbortController()
-
-const accounts = defineTable({
-  name: 'shop.account',
-  key: 'id',
-  columns: { id: bigint().notNull(), name: text(), is_partner: boolean() },
-})
-const orders = defineTable({
-  name: 'shop.visit',
-  key: 'id',
-  columns: { id: bigint().notNull(), account_id: bigint(), amount: number() },
-})
-const account = defineEntity({ name: 'account', table: accounts })
-const made = account.many(orders, { foreignKey: 'account_id' })
-const common = { entity: account, version: 1, description: '' }
-
-const amount = defineFeature({
-  ...common,
-  name: 'amount',
-  type: 'number',
-  inputs: { amount: made.sum('amount') },
-  compute: (inputs) => inputs.amount,
-})
-const visits = defineFeature({
-  ...common,
-  name: 'visits',
-  type: 'integer',
-  inputs: { visits: made.count() },
-  compute: (inputs) => inputs.visits,
-})
-const isPartner = defineFeature({
-  ...common,
-  name: 'is_partner',
-  type: 'boolean',
-  inputs: { partner: account.columns.is_partner },
-  compute: ({ partner }) => partner === true,
-})
-const mean = defineFeature({
-  ...common,
-  name: 'mean',
-  type: 'number',
-  inputs: { amount, visits },
-  equal: { rel: 1e-12 },
-  compute: (inputs) => (inputs.amount === null || !inputs.visits ? null : inputs.amount / inputs.visits),
-})
-/** Exact, of an input with a tolerance: its value belongs to the stored input, not to the one from scratch. */
-const meanText = defineFeature({
-  ...common,
-  name: 'mean_text',
-  type: 'text',
-  inputs: { mean },
-  compute: (inputs) => String(inputs.mean),
-})
-const initial = defineFeature({
-  ...common,
-  name: 'initial',
-  type: 'text',
-  inputs: { name: account.columns.name },
-  compute: ({ name }) => {
-    if (name === 'broken') throw new Error('no such name')
-    return name?.slice(0, 1) ?? null
-  },
-})
-const pair = defineModel({
-  name: 'pair',
-  entity: account,
-  features: [amount, visits, isPartner],
-  folder: new URL('../../test/support/models/pair/', import.meta.url),
-  description: '',
-})
-const config = defineConfig({ features: [amount, visits, isPartner, mean, meanText, initial], models: [pair] })
-const graph = compileGraph(config)
-
-/** More than one piece of keys; the last cannot be computed. */
-const COUNT = 620
-const BROKEN = String(COUNT)
-
-async function fillSource({ query }: TestDatabase): Promise<void> {
-  await query(`create schema shop;
-    create table shop.account (id bigint primary key, name text, is_partner boolean);
-    create table shop.visit (id bigint primary key, account_id bigint, amount numeric);
-    create index on shop.visit (account_id);
-    insert into shop.account
-      select i, case when i = ${COUNT} then 'broken' when i % 7 > 0 then 'name ' || i end, i % 3 = 0
-      from generate_series(1, ${COUNT}) i;
-    insert into shop.visit select i * 10 + j, i, i * 0.37 + j * 0.1 from generate_series(1, ${COUNT}) i, generate_series(1, i % 4) j`)
-}
 
 const DERIVED = [
   'features_account',
@@ -214,7 +117,7 @@ test('everything made wrong by hand is named with its kind, entity and key, and 
   await using models = await loadModels([pair])
   const [loaded] = models.models
   if (loaded === undefined) throw new Error('The model is not loaded.')
-  await fillSource(database)
+  await fillShop(database)
   const report = () => undefined
   const stages = [createRecomputeStage({ graph, report, strict: true }), createScoreStage({ graph, models, report })]
   await catchUp(database.pool, stages)

@@ -39,7 +39,7 @@ export interface VerifyReport {
   /** The first 1,000. */
   readonly differences: readonly Difference[]
   readonly differenceCount: number
-  /** False when so much was wrong that the walk ended early. */
+  /** False when so much was wrong that the walk ended early: then nothing is said of the rest. */
   readonly isComplete: boolean
   readonly ms: number
   /** Everything committed before this LSN was reflected before the last snapshot. */
@@ -63,12 +63,17 @@ interface Round {
   readonly reflectedLsn: string
 }
 
-async function look(options: VerifyOptions, keysOf: KeysOf): Promise<Round> {
+/** @param isWanted differences to keep */
+async function look(
+  options: VerifyOptions,
+  keysOf: KeysOf,
+  isWanted: (difference: Difference) => boolean,
+): Promise<Round> {
   const { pool, url, graph, signal, timeoutMs } = options
   const { lsn } = await waitUntilReflected({ url, timeoutMs, signal })
   return withTransaction(pool, { isolation: 'repeatable read', readOnly: true }, async (client) => {
     const definitions = await checkDefinitions(client, graph, options.models.models)
-    const found = [...definitions.differences]
+    const found = definitions.differences.filter(isWanted)
     const count = { entities: 0, features: 0, classifications: 0 }
     for (const node of graph.entities.values()) {
       const { name } = node.entity
@@ -77,7 +82,7 @@ async function look(options: VerifyOptions, keysOf: KeysOf): Promise<Round> {
       const check = { client, node, models, knownModels: definitions.models, epoch }
       for await (const keys of keysOf(client, name)) {
         signal.throwIfAborted()
-        found.push(...(await checkKeys(check, keys)))
+        found.push(...(await checkKeys(check, keys)).filter(isWanted))
         count.entities += keys.length
         count.features += keys.length * node.features.length
         count.classifications += keys.length * models.length
@@ -92,21 +97,23 @@ async function look(options: VerifyOptions, keysOf: KeysOf): Promise<Round> {
 export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   const { graph, sample, signal, recheckPausesMs = RECHECK_PAUSES_MS } = options
   const startedMs = performance.now()
-  const first = await look(options, (client, entity) => {
+  const everyKey: KeysOf = (client, entity) => {
     const node = graph.entities.get(entity)
     return node === undefined ? [] : walkKeys(client, node, sample)
-  })
+  }
+  const first = await look(options, everyKey, () => true)
   let { found, reflectedLsn } = first
   for (const pauseMs of recheckPausesMs) {
     if (found.length === 0) break
     await sleep(pauseMs, signal)
     const suspects = Map.groupBy(found, ({ entity }) => entity)
-    const again = await look(options, (_, entity) => {
+    const theirKeys: KeysOf = (_, entity) => {
       const keys = (suspects.get(entity) ?? []).map(({ key }) => key).filter((key) => key !== null)
       return inPieces([...new Set(keys)])
-    })
+    }
     const before = new Set(found.map(identityOf))
-    found = again.found.filter((difference) => before.has(identityOf(difference)))
+    const again = await look(options, theirKeys, (difference) => before.has(identityOf(difference)))
+    found = again.found
     reflectedLsn = again.reflectedLsn
   }
   return {
