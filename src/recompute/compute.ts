@@ -78,23 +78,33 @@ function isCutOff(feature: FeatureProgram, row: LoadedRow, value: FeatureValue, 
   return areEqual(equal, value, stored)
 }
 
+/** 1 per set bit: read once per feature and entity, where bigint arithmetic would cost more than most features. */
+function flagsOf(bits: bigint, count: number): Uint8Array {
+  const flags = new Uint8Array(count)
+  for (let from = 0; from < count; from += 32) {
+    const word = Number(BigInt.asUintN(32, bits >> BigInt(from)))
+    for (let bit = from; bit < Math.min(count, from + 32); bit += 1) flags[bit] = (word >>> (bit - from)) & 1
+  }
+  return flags
+}
+
 /** @throws RescoreError FEATURE_UNDECLARED_INPUT in strict mode */
 export function computeRow(program: Program, row: LoadedRow, demand: Demand, isStrict: boolean): Computed {
   const values = [...row.stored]
   const moves: FeatureMove[] = []
-  let { forced, needed } = demand
+  const forced = flagsOf(demand.forced, program.features.length)
+  const needed = flagsOf(demand.needed, program.features.length)
   let computed = 0
   let neededCount = 0
-  for (let bit = 0; forced >> BigInt(bit) !== 0n; bit += 1) {
-    const feature = program.features[bit]
-    if (feature === undefined || ((forced >> BigInt(bit)) & 1n) === 0n) continue
+  for (const [bit, feature] of program.features.entries()) {
+    if (forced[bit] === 0) continue
     const inputs: Inputs = {}
     for (const binding of feature.bindings) {
       inputs[binding.alias] = binding.kind === 'feature' ? (values[binding.bit] ?? null) : binding.decode(row.read)
     }
     const checked = call(feature, inputs, isStrict)
     computed += 1
-    if (((needed >> BigInt(bit)) & 1n) === 1n) neededCount += 1
+    neededCount += needed[bit] ?? 0
     const { name } = feature.node.feature
     if ('refusal' in checked) {
       const failure = { feature: name, ...checked.refusal }
@@ -106,8 +116,8 @@ export function computeRow(program: Program, row: LoadedRow, demand: Demand, isS
     moves.push({ feature: name, from: stored, to: checked.value })
     if (isPlanted('readers-forgotten')) continue
     for (const reader of feature.node.readers) {
-      forced |= 1n << BigInt(reader)
-      needed |= 1n << BigInt(reader)
+      forced[reader] = 1
+      needed[reader] = 1
     }
   }
   return { values, moves, failure: null, computed, needed: neededCount }

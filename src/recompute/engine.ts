@@ -116,8 +116,9 @@ export class Engine {
     const loaded = reachableFrom(program, bits)
     const rows = await this.#loader.load(context.client, loaded, [...entities.keys()])
     const isEnough = (row: LoadedRow) => {
-      const { forced } = demandOf(program, row, entities.get(row.key)?.bits ?? 0n, epochs.changedIn)
-      return (reachableFrom(program, forced) & ~loaded) === 0n
+      const dirty = entities.get(row.key)?.bits ?? 0n
+      const { forced } = demandOf(program, row, dirty, epochs.changedIn)
+      return forced === dirty || (reachableFrom(program, forced) & ~loaded) === 0n
     }
     if (loaded === program.all) return rows
     const [enough, more] = [rows.filter(isEnough), rows.filter((row) => !isEnough(row))]
