@@ -92,7 +92,7 @@ const refusals: readonly [string, string, RegExp, (copy: Copy) => Promise<unknow
     (copy) => copy.writeArtifact(Buffer.concat([copy.artifact, EXTERNAL_TENSOR])),
   ],
   [
-    'whose artifact is narrower than its manifest',
+    'whose artifact reads another input than its manifest says',
     'MODEL_INPUTS_MISMATCH',
     /reads features float32\[n, 3\].*says other float32\[n, 3\]/,
     (copy) => copy.changeManifest({ input_name: 'other' }),

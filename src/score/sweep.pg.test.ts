@@ -47,11 +47,11 @@ test('a sweep scores what was never scored and ends at once when nothing is stal
   expect(await classifications(s)).toEqual(before)
 })
 
-test('another artifact rescores exactly what the one before had scored', async () => {
+test('a manifest that decides otherwise under the same version rescores exactly what the one before had scored', async () => {
   await using s = await setting('score_artifact', models)
   await apply(s, inserted(1, 2, 3))
   await using copy = await copyOfPair()
-  await copy.changeManifest({ version: '2', threshold: 0.9 })
+  await copy.changeManifest({ threshold: 0.9 })
   await using second = await loadModels([copy.model])
   const next = createScoreStage({ graph, models: second, report: () => undefined })
   await next.deploy(s.database.pool)
@@ -60,9 +60,9 @@ test('another artifact rescores exactly what the one before had scored', async (
   const [, done] = await classifications(s)
   await sweep(after, 0x200n)
   expect(await classifications(s)).toMatchObject([
-    { key: '1', label: 'quiet', version: '2', snap_lsn: '0/200' },
-    { ...done, label: 'quiet', version: '2', snap_lsn: '0/180' },
-    { key: '3', label: 'quiet', version: '2', snap_lsn: '0/200' },
+    { key: '1', label: 'quiet', version: '1', snap_lsn: '0/200' },
+    { ...done, label: 'quiet', version: '1', snap_lsn: '0/180' },
+    { key: '3', label: 'quiet', version: '1', snap_lsn: '0/200' },
   ])
   expect(next.counters).toEqual({ handled: 3, computed: 3, written: 3 })
   expect((await history(s)).slice(3)).toMatchObject([
@@ -70,7 +70,26 @@ test('another artifact rescores exactly what the one before had scored', async (
     { key: '3', op: 'update', from_label: 'busy', to_label: 'quiet' },
   ])
   const { rows } = await s.database.query('select version, artifact_hash from rescore.model_definition')
-  expect(rows).toEqual([{ version: '2', artifact_hash: second.models[0]?.artifactHash }])
+  expect(rows).toEqual([{ version: '1', artifact_hash: second.models[0]?.artifactHash }])
+})
+
+test('another version that decides alike renews the provenance and nothing people see', async () => {
+  await using s = await setting('score_version', models)
+  await apply(s, inserted(1, 2, 3))
+  await using copy = await copyOfPair()
+  await copy.changeManifest({ version: '2' })
+  await using second = await loadModels([copy.model])
+  const events: unknown[] = []
+  const next = createScoreStage({ graph, models: second, report: (event) => events.push(event) })
+  await sweep({ ...s, stage: next }, 0x200n)
+  expect((await classifications(s)).map(({ key, label, version }) => [key, label, version])).toEqual([
+    ['1', 'quiet', '2'],
+    ['2', 'busy', '2'],
+    ['3', 'busy', '2'],
+  ])
+  expect(await history(s)).toHaveLength(3)
+  expect(next.counters).toEqual({ handled: 3, computed: 3, written: 3 })
+  expect(events).toEqual([])
 })
 
 test('deploying the same models again changes nothing; without feature tables it is refused', async () => {
