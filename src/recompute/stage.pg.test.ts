@@ -1,83 +1,14 @@
 /** Behaviours of the stage one by one, on two small tables. */
 import { expect, test } from 'vitest'
-import { change, type Harness, openHarness } from '../../test/recompute/harness.ts'
+import { change } from '../../test/recompute/harness.ts'
+import { company, dealSum, feature, open, sales, size } from '../../test/recompute/small.ts'
 import { createTestDatabase, type TestDatabase } from '../../test/support/pg.ts'
-import {
-  type AnyFeature,
-  type AnyInput,
-  bigint,
-  defineConfig,
-  defineEntity,
-  defineFeature,
-  defineTable,
-  type Equality,
-  type FeatureType,
-  type FeatureValue,
-  integer,
-  number,
-  text,
-} from '../define/index.ts'
 import { plant } from '../faults.ts'
-import { compileGraph } from '../graph/compile.ts'
-
-const companies = defineTable({
-  name: 'app.companies',
-  key: 'id',
-  columns: { id: bigint().notNull(), n: number(), word: text() },
-})
-const deals = defineTable({
-  name: 'app.deals',
-  key: 'id',
-  columns: { id: integer().notNull(), company_id: bigint(), n: integer() },
-})
-const company = defineEntity({ name: 'company', table: companies })
-const sales = company.many(deals, { foreignKey: 'company_id' })
-
-interface Options {
-  readonly type?: FeatureType
-  readonly version?: number
-  readonly equal?: Equality
-}
-
-/** Unlike defineFeature it takes computes that break the rules. */
-function feature(
-  name: string,
-  inputs: Readonly<Record<string, AnyInput>>,
-  compute: (inputs: Readonly<Record<string, unknown>>) => unknown,
-  { type = 'number', version = 1, equal = 'exact' }: Options = {},
-): AnyFeature {
-  const defined = defineFeature({
-    entity: company,
-    name,
-    version,
-    type,
-    description: name,
-    inputs,
-    equal,
-    compute: () => null,
-  })
-  return { ...defined, compute: (given) => compute(given) as FeatureValue }
-}
-
-const size = (options?: Options) => feature('size', { n: company.columns.n }, ({ n }) => n, options)
-const dealSum = feature('deal_sum', { sum: sales.sum('n') }, ({ sum }) => sum, { type: 'integer' })
-
-const open = (
-  db: TestDatabase,
-  features: readonly AnyFeature[],
-  options: { strict?: boolean } = {},
-): Promise<Harness> =>
-  openHarness(db, compileGraph(defineConfig({ features })), { tables: [companies, deals], ...options })
 
 async function history(db: TestDatabase) {
   const { rows } = await db.query(
     'select key, op, changed, causes, cause_count, epoch from rescore.feature_history order by id',
   )
-  return rows
-}
-
-async function quarantine(db: TestDatabase) {
-  const { rows } = await db.query('select key, feature, code, reason from rescore.quarantine order by key')
   return rows
 }
 
@@ -170,44 +101,6 @@ test('an older snapshot never overwrites a newer row and leaves no history, unle
   using _ = plant('no-version-guard')
   await harness.apply(stale, 1n)
   expect(await harness.stored()).toEqual({ 1: { size: 6 } })
-})
-
-test('a failing entity is put aside with the reason, its neighbours go through, and it heals whole', async () => {
-  await using db = await createTestDatabase('stage')
-  const fragile = feature('fragile', { word: company.columns.word }, ({ word }) => {
-    if (word === 'throw') throw new Error(`bad \0 ${'x'.repeat(600)}`)
-    return word === 'nan' ? Number.NaN : 1
-  })
-  const harness = await open(db, [fragile, size()])
-  await harness.apply(await harness.exec(`insert into app.companies values (1, 1, 'ok'), (2, 2, 'throw')`))
-  expect(await quarantine(db)).toMatchObject([{ key: '2', feature: 'fragile', code: 'FEATURE_THREW' }])
-  expect(await harness.stored()).toEqual({ 1: { fragile: 1, size: 1 } })
-  await harness.apply(await harness.exec(`update app.companies set word = 'nan', n = n * 10`))
-  expect((await quarantine(db)).map(({ key, code }) => [key, code])).toEqual([
-    ['1', 'FEATURE_NOT_FINITE'],
-    ['2', 'FEATURE_NOT_FINITE'],
-  ])
-  expect(await harness.stored()).toEqual({ 1: { fragile: 1, size: 1 } })
-  // Passed over under the same definitions, not retried for ever.
-  const { handled } = harness.stage.counters
-  await harness.sweep()
-  expect(harness.stage.counters.handled).toBe(handled)
-  await harness.apply(await harness.exec(`update app.companies set word = 'ok'`))
-  expect([await quarantine(db), await harness.stored()]).toEqual([
-    [],
-    { 1: { fragile: 1, size: 10 }, 2: { fragile: 1, size: 20 } },
-  ])
-})
-
-test('an entity that is removed while it is put aside leaves nothing', async () => {
-  await using db = await createTestDatabase('stage')
-  const harness = await open(db, [feature('fragile', { n: company.columns.n }, ({ n }) => Number(n) / 0)])
-  await harness.apply(await harness.exec('insert into app.companies values (1, 1), (2, 1)'))
-  await harness.apply(await harness.exec('delete from app.companies where id = 1'))
-  expect((await quarantine(db)).map(({ key }) => key)).toEqual(['2'])
-  await db.query('delete from app.companies')
-  await harness.sweep()
-  expect(await quarantine(db)).toEqual([])
 })
 
 test('reading an undeclared input stops in strict mode, even when the function catches it', async () => {
