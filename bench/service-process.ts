@@ -13,6 +13,9 @@ import type { ServiceFigures, ServiceMessage, ServiceOrder, ServiceRequest } fro
 
 const PROGRAM = fileURLToPath(new URL('./children/service.ts', import.meta.url))
 const STOP_WITHIN_MS = 20_000
+const READY_WITHIN_MS = 120_000
+/** A question to a child whose event loop is busy. */
+const ANSWER_WITHIN_MS = 60_000
 
 export interface ServiceProcess extends AsyncDisposable {
   /** When the process was made, as performance.now(). */
@@ -62,9 +65,9 @@ class Running implements ServiceProcess {
   }
 
   async ready(): Promise<void> {
-    await this.#message('starting')
+    await this.#message('starting', READY_WITHIN_MS)
     this.startedMs = performance.now()
-    await this.#message('ready')
+    await this.#message('ready', READY_WITHIN_MS)
   }
 
   async reflected(timeoutMs: number): Promise<void> {
@@ -72,7 +75,11 @@ class Running implements ServiceProcess {
     const deadline = performance.now() + timeoutMs
     for (;;) {
       try {
-        await waitUntilReflected({ url: this.#url, timeoutMs: Math.max(1, deadline - performance.now()), signal })
+        await waitUntilReflected({
+          url: this.#url,
+          timeoutMs: Math.max(1, Math.ceil(deadline - performance.now())),
+          signal,
+        })
         return
       } catch (error) {
         // The stages write their first position a moment after the start.
@@ -84,7 +91,7 @@ class Running implements ServiceProcess {
 
   async figures(): Promise<ServiceFigures> {
     this.#send({ type: 'figures' })
-    const { figures } = await this.#message('figures')
+    const { figures } = await this.#message('figures', ANSWER_WITHIN_MS)
     return figures
   }
 
@@ -105,8 +112,11 @@ class Running implements ServiceProcess {
     if (this.#child.connected) this.#child.send(request)
   }
 
-  async #message<T extends ServiceMessage['type']>(type: T): Promise<Extract<ServiceMessage, { type: T }>> {
-    const signal = AbortSignal.any([this.#signal, this.#ended.signal])
+  async #message<T extends ServiceMessage['type']>(
+    type: T,
+    withinMs: number,
+  ): Promise<Extract<ServiceMessage, { type: T }>> {
+    const signal = AbortSignal.any([this.#signal, this.#ended.signal, AbortSignal.timeout(withinMs)])
     for (;;) {
       signal.throwIfAborted()
       const [message]: ServiceMessage[] = await once(this.#child, 'message', { signal }).catch((error: unknown) => {
