@@ -17,7 +17,7 @@ import { comparePositions, type Position, START } from '../log/position.ts'
 import { Assembler } from './assembler.ts'
 import { PgoutputDecoder } from './pgoutput.ts'
 import { openSession, type Session } from './session.ts'
-import { recognise } from './slot.ts'
+import { publicationLost, recognise } from './slot.ts'
 
 /** Decoded but not yet in the log: beyond this the socket is paused. */
 const MAX_PENDING_BYTES = 8 * 1_048_576
@@ -175,17 +175,18 @@ export class Capture {
   }
 
   async #confirm(connection: Connection): Promise<void> {
-    const { pool, faults } = this.#options
+    const { pool, slot, faults } = this.#options
     const candidate = this.#confirmable(connection)
     if (candidate <= this.#confirmed) return
     await faults?.hit('before-confirm')
     // Flushed even where commits are asynchronous: this flush takes along all that the stages committed before.
-    await pool.query(
+    const { rowCount } = await pool.query(
       `update rescore.capture set confirmed_lsn = greatest(confirmed_lsn, $1), heartbeat_at = clock_timestamp()
-       where set_config('synchronous_commit', case current_setting('synchronous_commit') when 'off' then 'local'
+       where exists (select from pg_publication where pubname = publication) and set_config('synchronous_commit', case current_setting('synchronous_commit') when 'off' then 'local'
                         else current_setting('synchronous_commit') end, true) <> ''`,
       [formatLsn(candidate)],
     )
+    if (rowCount === 0) throw publicationLost(slot)
     this.#confirmed = candidate
     connection.session.sendStatus()
     await faults?.hit('after-confirm')

@@ -13,9 +13,36 @@ export interface WatchedTables {
   readonly tables: readonly string[]
   /** Tables Rescore created: their replica identity is set, others' is only checked. */
   readonly owned: readonly string[]
+  /** How long the set-up may wait for transactions that are open. Default 30 s. */
+  readonly createTimeoutMs?: number
 }
 
-export async function ensureIdentities(pool: Pool, { tables, owned }: WatchedTables): Promise<void> {
+/** Bounded, because everyone else queues up behind a waiting ALTER TABLE. */
+async function setIdentity(pool: Pool, id: string, timeoutMs: number): Promise<void> {
+  const client = await pool.connect()
+  try {
+    await client.query(`set lock_timeout = ${Math.ceil(timeoutMs)}`)
+    await client.query(`alter table ${id} replica identity full`)
+  } catch (cause) {
+    if (!(cause instanceof Error && 'code' in cause && cause.code === '55P03')) throw cause
+    const holders = await pool.query<{ pid: number }>(
+      'select distinct pid from pg_locks where relation = to_regclass($1) and granted order by pid limit 3',
+      [id],
+    )
+    throw new RescoreError({
+      code: 'CAPTURE_TABLE_BUSY',
+      fate: 'stop',
+      message: `Table ${id} could not be altered; it is in use by: ${holders.rows.map((row) => row.pid).join(', ') || 'none now'}.`,
+      mend: 'End those transactions (pg_terminate_backend), and start again.',
+      cause,
+    })
+  } finally {
+    client.release(true)
+  }
+}
+
+export async function ensureIdentities(pool: Pool, watched: WatchedTables): Promise<void> {
+  const { tables, owned, createTimeoutMs = 30_000 } = watched
   const { rows } = await pool.query<{ id: string; identity: string | null }>(
     `select t.id, c.relreplident as identity from unnest($1::text[]) as t(id)
      left join pg_class c on c.oid = to_regclass(t.id)`,
@@ -40,7 +67,7 @@ export async function ensureIdentities(pool: Pool, { tables, owned }: WatchedTab
         mend: `alter table ${id} replica identity full;`,
       })
     }
-    await pool.query(`alter table ${id} replica identity full`)
+    await setIdentity(pool, id, createTimeoutMs)
   }
 }
 

@@ -12,8 +12,6 @@ import { ensureIdentities, ensurePublication, type WatchedTables } from './publi
 
 export interface CaptureSetup extends WatchedTables {
   readonly slot: string
-  /** How long making the slot may wait for transactions that are open. Default 30 s. */
-  readonly createTimeoutMs?: number
 }
 
 function refuse(code: string, message: string, mend: string): RescoreError {
@@ -80,6 +78,15 @@ function foreignSlot(slot: string): RescoreError {
   )
 }
 
+/** PostgreSQL 18 goes on streaming without a publication that was dropped: as if nothing had changed. */
+export function publicationLost(slot: string): RescoreError {
+  return refuse(
+    'CAPTURE_PUBLICATION_LOST',
+    `The publication of the slot '${slot}' is gone; changes since then were not streamed.`,
+    RESYNC,
+  )
+}
+
 async function createSlot(pool: Pool, setup: CaptureSetup, identity: Identity): Promise<void> {
   const { slot, publication, createTimeoutMs = 30_000 } = setup
   const client = await pool.connect()
@@ -115,13 +122,16 @@ interface Left {
   readonly slot: string
   readonly confirmed: string
   readonly furthest: string
+  readonly is_published: boolean
 }
 
 /** What Rescore noted when it left; undefined before the first start and after a resync. */
 async function readLeft(pool: Pool): Promise<Left | undefined> {
   const { rows } = await pool.query<Left>(
     `select system_id, timeline, slot, confirmed_lsn::text as confirmed,
-            greatest(confirmed_lsn, (select max(lsn) from rescore.stage_position))::text as furthest from rescore.capture`,
+            greatest(confirmed_lsn, (select max(lsn) from rescore.stage_position))::text as furthest,
+            exists (select from pg_publication where pubname = publication) as is_published
+     from rescore.capture`,
   )
   return rows[0]
 }
@@ -166,6 +176,7 @@ export async function recognise(pool: Pool, slotName: string): Promise<{ readonl
       `${RESYNC} Raise max_slot_wal_keep_size if Rescore may be away for long.`,
     )
   }
+  if (!left.is_published) throw publicationLost(slotName)
   if (slot.confirmed_flush_lsn !== null && parseLsn(slot.confirmed_flush_lsn) > parseLsn(left.confirmed)) {
     throw refuse(
       'CAPTURE_SLOT_MOVED',
