@@ -1,6 +1,6 @@
 /**
  * First load of a HubSpot portal through the real connector: until every record is in the source tables, and until every
- * company is classified by the repository's own models. The portal is the simulator, without rate limits.
+ * company is classified by the repository's own models. The portal is the simulator, without rate limits on either side.
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -30,10 +30,9 @@ export const connector: Measurement = {
     await using service = await startServiceProcess({
       url: database.url,
       slot: 'bench_connector',
-      project: 'repository',
+      project: { url, token },
       signal,
       say,
-      env: { HUBSPOT_ACCESS_TOKEN: token, HUBSPOT_BASE_URL: url, HUBSPOT_POLL_MS: '500' },
     })
     const landedMs = (await allLanded(context, database, records)) - service.startedMs
     await allClassified(database, service, records.companies ?? 0)

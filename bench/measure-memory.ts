@@ -36,7 +36,7 @@ export const memory: Measurement = {
       secondsToCommit: round((committedMs - startedMs) / 1000, 2),
       secondsFromCommitToReflected: round((reflectedMs - committedMs) / 1000, 2),
       rowsPerSecond: perSecond(rows, reflectedMs - startedMs),
-      entitiesRecomputed: after.counts.recomputed - before.counts.recomputed,
+      entitiesHandled: after.counts.entitiesHandled - before.counts.entitiesHandled,
     }
   },
 }

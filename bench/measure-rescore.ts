@@ -42,8 +42,9 @@ async function scoreAll(context: BenchContext, database: BenchDatabase, project:
     entitiesPerSecond: perSecond(sizes.companies, doneMs - service.startedMs),
     seconds: round((doneMs - service.startedMs) / 1000, 2),
     secondsWithStart: round((doneMs - service.forkedMs) / 1000, 2),
-    entitiesRecomputed: counts.recomputed,
-    classificationsWritten: counts.scored,
+    featuresComputed: counts.featuresComputed,
+    featureRowsWritten: counts.featureRowsWritten,
+    classificationsWritten: counts.classificationsWritten,
     cpuSeconds: round(cpuSeconds, 2),
     peakRssMb,
   }

@@ -37,8 +37,8 @@ export const throughput: Measurement = {
       writtenPerSecond: perSecond(changes, writtenMs),
       seconds: round(reflectedMs / 1000, 2),
       batches: after.counts.batches - before.counts.batches,
-      entitiesRecomputed: after.counts.recomputed - before.counts.recomputed,
-      classificationsWritten: after.counts.scored - before.counts.scored,
+      entitiesHandled: after.counts.entitiesHandled - before.counts.entitiesHandled,
+      classificationsWritten: after.counts.classificationsWritten - before.counts.classificationsWritten,
       cpuSeconds: round(after.cpuSeconds - before.cpuSeconds, 2),
       peakRssMb: after.peakRssMb,
     }

@@ -11,8 +11,10 @@ const TIMEOUT_MS = 30_000
 export interface Pace {
   readonly changes: number
   readonly everyMs: number
-  /** Ids 1 to this are changed in turn; a company whose change is still awaited is passed over. */
+  /** This many companies are changed in turn; one whose change is still awaited is passed over. */
   readonly companies: number
+  /** Distance between their ids. Default 1. */
+  readonly stride?: number
   readonly signal: AbortSignal
 }
 
@@ -25,7 +27,7 @@ export interface PacedFigures {
 }
 
 export async function changeAtPace(classified: Classified, pace: Pace): Promise<PacedFigures> {
-  const { changes, everyMs, companies, signal } = pace
+  const { changes, everyMs, companies, stride = 1, signal } = pace
   const samples: Sample[] = []
   const inFlight = new Set<number>()
   let unseen = 0
@@ -42,8 +44,8 @@ export async function changeAtPace(classified: Classified, pace: Pace): Promise<
     const waitMs = startedMs + made * everyMs - performance.now()
     if (waitMs > 0) await sleep(waitMs, signal)
     do id = (id % companies) + 1
-    while (inFlight.has(id) && inFlight.size < companies)
-    pending.push(one(id))
+    while (inFlight.has(id * stride) && inFlight.size < companies)
+    pending.push(one(id * stride))
   }
   const tookMs = performance.now() - startedMs
   await Promise.all(pending)

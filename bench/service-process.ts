@@ -32,7 +32,6 @@ export interface ServiceProcess extends AsyncDisposable {
 export interface StartOptions extends ServiceOrder {
   readonly signal: AbortSignal
   readonly say: (text: string) => void
-  readonly env?: Readonly<Record<string, string>>
 }
 
 class Running implements ServiceProcess {
@@ -43,7 +42,7 @@ class Running implements ServiceProcess {
   readonly #signal: AbortSignal
   readonly #ended = new AbortController()
 
-  constructor({ signal, say, env, ...order }: StartOptions) {
+  constructor({ signal, say, ...order }: StartOptions) {
     this.#url = order.url
     this.#signal = signal
     // BENCH_NODE_FLAGS: --cpu-prof and the like, for the service alone.
@@ -51,7 +50,6 @@ class Running implements ServiceProcess {
     this.#child = fork(PROGRAM, [], {
       stdio: ['ignore', 2, 2, 'ipc'],
       execArgv: flags,
-      env: { ...process.env, ...env },
     })
     this.#child.once('exit', (code, by) =>
       this.#ended.abort(new Error(`The service ended with ${by ?? `code ${code}`}.`)),

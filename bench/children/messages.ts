@@ -1,24 +1,25 @@
 /** What passes between the bench and the processes it starts; structured-cloneable, one type each way. */
 import type { MemoryUse } from '../memory-of.ts'
 import type { Variant } from '../project/features.ts'
+import type { Portal } from '../project/hubspot.ts'
 
 export interface ServiceOrder {
   readonly url: string
   readonly slot: string
-  /** The batch recipe's project in a variant, or the repository's own (HubSpot by HUBSPOT_*). */
-  readonly project: Variant | 'repository'
+  /** The batch recipe's project in a variant, or the repository's own on a simulated portal. */
+  readonly project: Variant | Portal
 }
 
 export interface ServiceCounts {
   readonly batches: number
   readonly entries: number
   readonly sweeps: number
-  readonly recomputed: number
-  readonly scored: number
   readonly failed: number
-  /** Records written to source tables by connectors, and when the last were, in ms since 1970. */
-  readonly landed: number
-  readonly lastLandedAtMs: number | null
+  /** Entities looked at, features computed, feature rows written: committed batches and sweeps alike. */
+  readonly entitiesHandled: number
+  readonly featuresComputed: number
+  readonly featureRowsWritten: number
+  readonly classificationsWritten: number
 }
 
 export interface ServiceFigures extends MemoryUse {
@@ -57,8 +58,6 @@ export interface PortalOrder {
   readonly companies: number
 }
 
-export interface PortalOpened {
-  readonly url: string
-  readonly token: string
+export interface PortalOpened extends Portal {
   readonly records: Readonly<Record<string, number>>
 }
