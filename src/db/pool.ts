@@ -61,6 +61,8 @@ export function createPool(options: PoolOptions): Pool {
     ...(statementTimeoutMs > 0 ? { statement_timeout: statementTimeoutMs } : {}),
   })
   pool.on('error', onError)
+  // The pool listens only to idle clients: one lost while in use would be an uncaught exception, beside its own error.
+  pool.on('connect', (client) => client.on('error', onError))
   return pool
 }
 

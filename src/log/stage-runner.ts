@@ -155,7 +155,7 @@ class StageRunner<Work> {
   }
 
   async #sweep(): Promise<void> {
-    const { stage, report } = this.#options
+    const { stage, report, faults } = this.#options
     const startedMs = performance.now()
     // A piece repeated because its answer was lost does no harm: it finds less to do.
     this.#attempted = { to: this.#position, outlook: this.#reflected.settled }
@@ -165,8 +165,10 @@ class StageRunner<Work> {
       const left = await stage.sweep(context)
       // Only when nothing is left is everything settled true.
       if (!left) await this.#move(context.client, this.#position, news)
+      await faults?.hit(`${stage.name}:sweep-before-commit`)
       return left
     })
+    await faults?.hit(`${stage.name}:sweep-after-commit`)
     this.#attempted = null
     if (!isMoreLeft) this.#reflected.written(news)
     this.#isSweeping = isMoreLeft
