@@ -1,11 +1,13 @@
 /**
  * The simulator by itself: `npm run simulator -- --portal FILE|yc:FOLDER|seed:N --port N [--token T] [--no-limits]`.
- * Runs until Ctrl-C; nothing is saved, but `curl URL/__sim/state` is.
+ * With --replay the dated changes of the directory come as edits made now, a date at a time. Runs until Ctrl-C; nothing is saved, but `curl URL/__sim/state` is.
  */
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
+import { setTimeout as wait } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import {
+  applyYcChange,
   DEFAULT_TOKEN,
   loadPortal,
   loadYcPortal,
@@ -13,6 +15,7 @@ import {
   SimulatorClock,
   seedPortal,
   startSimulator,
+  ycChanges,
 } from './index.ts'
 
 const HELP = `A HubSpot portal on this machine, for tests and trials.
@@ -21,6 +24,7 @@ const HELP = `A HubSpot portal on this machine, for tests and trials.
   --port N        default: any free one
   --token T       default: ${DEFAULT_TOKEN}
   --no-limits     without HubSpot's rate limits
+  --replay S      with yc: the changes of the next date every S seconds, as edits made now
   --frozen        the clock stands still until /__sim/clock moves it
 
   npm run simulator -- --portal seed:7 --port 8321
@@ -36,6 +40,18 @@ async function openPortal(what: string, frozen: boolean): Promise<Portal> {
   return seedPortal({ seed, clock })
 }
 
+async function replay(portal: Portal, what: string, seconds: number, signal: AbortSignal): Promise<void> {
+  if (!what.startsWith('yc:') || !(seconds > 0)) throw new Error('--replay S needs --portal yc:FOLDER and S above 0.')
+  for (const { date, changes } of await ycChanges(what.slice(3))) {
+    await wait(seconds * 1_000, undefined, { signal }).catch((error: unknown) => {
+      if (!signal.aborted) throw error
+    })
+    if (signal.aborted) return
+    for (const change of changes) applyYcChange(portal, change)
+    process.stdout.write(`${date}: ${changes.length} changes\n`)
+  }
+}
+
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -43,6 +59,7 @@ async function main(): Promise<void> {
       port: { type: 'string', default: '0' },
       token: { type: 'string', default: DEFAULT_TOKEN },
       'no-limits': { type: 'boolean', default: false },
+      replay: { type: 'string' },
       frozen: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -56,8 +73,18 @@ async function main(): Promise<void> {
   const simulator = await startSimulator({ portal, port: Number(values.port), token: values.token, rateLimits })
   process.stdout.write(`HubSpot simulator at ${simulator.url}, token ${simulator.token}\n`)
   process.stdout.write(`Control API at       ${simulator.url}/__sim (see test/simulator/README.md)\n`)
-  await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')])
-  await simulator.close()
+  const stop = new AbortController()
+  const stopped = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')])
+  try {
+    // A replay that fails ends the run; one that comes to its end does not.
+    if (values.replay !== undefined) {
+      const replaying = replay(portal, values.portal, Number(values.replay), stop.signal)
+      await Promise.race([stopped, replaying.then(() => stopped)])
+    } else await stopped
+  } finally {
+    stop.abort()
+    await simulator.close()
+  }
 }
 
 main().catch((error: unknown) => {

@@ -208,7 +208,7 @@ export class SimulatorServer {
   }
 
   #send(response: ServerResponse, { status, headers, text }: ErrorAnswer): void {
-    this.#byStatus[status] = (this.#byStatus[status] ?? 0) + 1
+    if (response.req.url?.startsWith('/__sim') !== true) this.#byStatus[status] = (this.#byStatus[status] ?? 0) + 1
     response.writeHead(status, { ...headers, 'content-length': String(Buffer.byteLength(text)) }).end(text)
   }
 }
