@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { isRescoreError } from '../errors.ts'
-import { initCommand, packageName } from './init.ts'
+import { initCommand, needsNpmrc, packageName } from './init.ts'
 import { dependencyOn } from './init-dependency.ts'
 
 const execute = promisify(execFile)
@@ -13,9 +13,13 @@ const root = resolve(import.meta.dirname, '../..')
 
 let folder = ''
 beforeEach(async () => {
+  vi.stubEnv('npm_config_user_agent', 'npm/11.19.1 node/v24.21.0 linux x64 workspaces/false')
   folder = await mkdtemp(join(tmpdir(), 'rescore-init-'))
 })
-afterEach(() => rm(folder, { recursive: true, force: true }))
+afterEach(async () => {
+  vi.unstubAllEnvs()
+  await rm(folder, { recursive: true, force: true })
+})
 
 async function init(...args: string[]) {
   let output = ''
@@ -33,7 +37,6 @@ async function init(...args: string[]) {
 
 const FILES = [
   '.gitignore',
-  '.npmrc',
   'README.md',
   'connectors/crm.ts',
   'features/company.ts',
@@ -78,6 +81,19 @@ test('a folder that holds anything is refused and left as it is; a fresh git fol
   await rm(mine)
   await mkdir(join(folder, '.git'))
   expect((await init(folder)).files).toEqual(FILES)
+})
+
+test('an npm that does not read allowScripts gets the .npmrc that keeps CUDA away', async () => {
+  const agents = [
+    'npm/10.8.2 node/v22.1.0',
+    'npm/11.15.0 node/v24.0.0',
+    'npm/11.16.0 node/v24.0.0',
+    'npm/12.2.0 node/v26',
+  ]
+  expect(agents.map(needsNpmrc)).toEqual([true, true, false, false])
+  vi.stubEnv('npm_config_user_agent', undefined)
+  expect((await init(folder)).files).toEqual([...FILES, '.npmrc'].sort())
+  expect(await readFile(join(folder, '.npmrc'), 'utf8')).toContain('onnxruntime-node-install=skip')
 })
 
 test.each([

@@ -36,6 +36,12 @@ export function targetOf(template: string): string {
   return plain.replace(/^dot-/, '.')
 }
 
+/** npm from 11.16 on takes its word from allowScripts alone, and warns at every call of what .npmrc holds for older ones. */
+export function needsNpmrc(userAgent: string | undefined): boolean {
+  const [, major = 0, minor = 0] = /^npm\/(\d+)\.(\d+)/.exec(userAgent ?? '')?.map(Number) ?? []
+  return major < 11 || (major === 11 && minor < 16)
+}
+
 function manifestOf(name: string, { spec }: Dependency, own: OwnManifest): string {
   const manifest = {
     name,
@@ -72,7 +78,7 @@ async function refuseUnlessEmpty(folder: string): Promise<void> {
 async function writeProject(folder: string, name: string, manifest: string): Promise<readonly string[]> {
   const contents = new Map<string, string | Uint8Array>([['package.json', manifest]])
   for (const entry of await readdir(TEMPLATES, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue
+    if (!entry.isFile() || (entry.name === 'dot-npmrc' && !needsNpmrc(process.env.npm_config_user_agent))) continue
     const bytes = await readFile(join(entry.parentPath, entry.name))
     const target = join(relative(TEMPLATES, entry.parentPath), targetOf(entry.name))
     contents.set(target, entry.name.endsWith(SUFFIX) ? bytes.toString('utf8').replaceAll('{{name}}', name) : bytes)
