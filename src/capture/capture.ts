@@ -169,6 +169,7 @@ export class Capture {
 
   async #confirmRegularly(connection: Connection, over: AbortSignal): Promise<void> {
     while (!over.aborted) {
+      // Rejects only when the connection is over, which the loop's condition sees.
       await sleep(this.#options.confirmEveryMs ?? 1_000, over).catch(() => undefined)
       if (!over.aborted) await this.#confirm(connection)
     }

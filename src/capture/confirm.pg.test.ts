@@ -154,7 +154,7 @@ test('a connection cut in the middle of a large transaction goes on where the lo
 test('a stage that stalls longer than wal_sender_timeout keeps its connection, bounds memory, and moves nothing', async () => {
   await using db = await createTestDatabase('stall')
   await db.query('create table public.t (id integer primary key, name text)')
-  const url = `${db.url}?options=${encodeURIComponent('-c wal_sender_timeout=1s')}`
+  const url = `${db.url}?options=${encodeURIComponent('-c wal_sender_timeout=2s')}`
   const errors: unknown[] = []
   await using capture = await captureTables(db, ['public.t'], {
     url,
@@ -167,7 +167,7 @@ test('a stage that stalls longer than wal_sender_timeout keeps its connection, b
   const { pid } = await slotOf(db)
   await eventually(async () => {
     const { rows } = await db.query<{ old: boolean }>(
-      `select clock_timestamp() - backend_start > interval '3 s' as old from pg_stat_replication where pid = $1`,
+      `select clock_timestamp() - backend_start > interval '5 s' as old from pg_stat_replication where pid = $1`,
       [pid],
     )
     expect(rows).toEqual([{ old: true }])

@@ -315,7 +315,9 @@ test('a commit whose answer was lost is applied once', async () => {
   const { pool } = waiting
   await pool.query('truncate public.applied; delete from rescore.stage_position')
   let isFirst = true
+  const told: string[] = []
   const stage = copying({
+    committed: (entries) => told.push(...entries.map(({ position }) => formatLsn(position.lsn))),
     apply: async (entries, { client }) => {
       await client.query('insert into public.applied select unnest($1::text[])', [
         entries.map(({ position }) => formatLsn(position.lsn)),
@@ -330,6 +332,7 @@ test('a commit whose answer was lost is applied once', async () => {
   await append(running.log, 200, [row(200)])
   await reflectedUntil(pool, 200)
   expect((await pool.query('select id from public.applied order by id')).rows).toEqual([{ id: '0/64' }, { id: '0/C8' }])
+  expect(told).toEqual(['0/64', '0/C8'])
   expect(running.events).toContainEqual(expect.objectContaining({ type: 'failed' }))
 })
 

@@ -31,6 +31,12 @@ export interface StageRunnerOptions<Work> {
   readonly faults?: { hit(name: string): Promise<void> | void }
 }
 
+interface Attempt<Work> {
+  readonly to: Position
+  readonly outlook: Outlook
+  readonly work: Work | null
+}
+
 /** Live batches between two pieces of sweep under steady load, so that neither starves. */
 const BATCHES_PER_SWEEP = 4
 const IDLE_WAIT_MS = 1_000
@@ -40,7 +46,7 @@ class StageRunner<Work> {
   readonly #reflected: ReflectedPosition
   #position: Position = START
   /** Where a commit whose answer is not known would have left the position. */
-  #attempted: { readonly to: Position; readonly outlook: Outlook } | null = null
+  #attempted: Attempt<Work> | null = null
   #isSweeping = true
   #batchesSinceSweep = 0
 
@@ -82,7 +88,7 @@ class StageRunner<Work> {
   }
 
   /** The commit whose answer was lost may have happened: only the table knows. */
-  async #recover({ to, outlook }: { readonly to: Position; readonly outlook: Outlook }): Promise<void> {
+  async #recover({ to, outlook, work }: Attempt<Work>): Promise<void> {
     const { pool, stage, log } = this.#options
     const stored = await readStored(pool, stage.name)
     if (comparePositions(stored.position, to) === 0) {
@@ -90,6 +96,7 @@ class StageRunner<Work> {
       this.#reflected.settle(outlook)
       this.#reflected.written({ lsn: stored.reflectedLsn, atMs: 0 })
       log.acknowledge(stage.name, to)
+      if (work !== null) stage.committed?.(work)
     } else if (comparePositions(stored.position, this.#position) !== 0) throw fenced(stage.name)
     this.#attempted = null
   }
@@ -127,7 +134,7 @@ class StageRunner<Work> {
       await inVisibleSnapshot(this.#options, [], ({ client }) => this.#move(client, batch.end, null))
       this.#position = batch.end
     }
-    this.#attempted = { to: batch.end, outlook }
+    this.#attempted = { to: batch.end, outlook, work }
     const said = await inVisibleSnapshot(this.#options, batch.xids, async (context) => {
       await faults?.hit(`${stage.name}:before-apply`)
       if (work !== null) await stage.apply(work, context)
@@ -158,7 +165,7 @@ class StageRunner<Work> {
     const { stage, report, faults } = this.#options
     const startedMs = performance.now()
     // A piece repeated because its answer was lost does no harm: it finds less to do.
-    this.#attempted = { to: this.#position, outlook: this.#reflected.settled }
+    this.#attempted = { to: this.#position, outlook: this.#reflected.settled, work: null }
     const news = this.#reflected.news(this.#reflected.settled)
     const isMoreLeft = await inVisibleSnapshot(this.#options, [], async (context) => {
       await holdPosition(context.client, stage.name, this.#position)
