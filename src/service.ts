@@ -21,7 +21,7 @@ import type { Graph } from './graph/graph.ts'
 import { pathColumns } from './graph/path-columns.ts'
 import { EmbeddedLog } from './log/embedded/embedded-log.ts'
 import type { Report, Stage } from './log/stage.ts'
-import { readPosition } from './log/stage-position.ts'
+import { ensurePosition, readPosition } from './log/stage-position.ts'
 import { runStage } from './log/stage-runner.ts'
 import { StageStatusWriter } from './observe/stage-status.ts'
 import { createRecomputeStage, type RecomputeStage } from './recompute/stage.ts'
@@ -42,7 +42,7 @@ export interface ServiceOptions {
   readonly faults?: Faults | undefined
   /** Entries a stage takes at once. Default 1,000. */
   readonly maxEntries?: number
-  /** Entries held in memory between capture and stages, bytes. Default 64 MiB. */
+  /** Entries held in memory between capture and stages, bytes. Default 32 MiB. */
   readonly maxLogBytes?: number
 }
 
@@ -54,12 +54,14 @@ export interface Service {
   readonly done: Promise<void>
 }
 
+type Deployable = Pick<Stage<unknown>, 'deploy'>
+
 const FEATURES_AND_POSITIONS = (graph: Graph) => [
   ...[...graph.entities.values()].map((entity) => entity.featureTable),
   'rescore.stage_position',
 ]
 
-async function prepare(pool: Pool, options: ServiceOptions, graph: Graph, stages: readonly Stage<never>[]) {
+async function prepare(pool: Pool, options: ServiceOptions, graph: Graph, stages: readonly Deployable[]) {
   const { config, slot, publication } = options
   await migrate(pool)
   for (const connector of config.connectors) {
@@ -141,6 +143,8 @@ async function wire(options: ServiceOptions, pool: Pool, graph: Graph, models: M
   const recompute = createRecomputeStage({ graph, report, strict })
   const score = createScoreStage({ graph, models, report })
   await prepare(pool, options, graph, [recompute, score])
+  // Of all stages before any runs: who waits for the reflected position must not see only some of them.
+  for (const stage of [recompute, score]) await ensurePosition(pool, stage.name)
   const positions = new Map([
     [recompute.name, await readPosition(pool, recompute.name)],
     [score.name, await readPosition(pool, score.name)],

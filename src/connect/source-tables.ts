@@ -5,12 +5,10 @@
  * changing it would rewrite the user's data. Every table gets replica identity full, so that the log holds the old
  * values. One transaction: a crash leaves nothing half made, and a second run finds nothing to do.
  */
+import { ADVISORY_LOCK } from '../db/locks.ts'
 import { type Queryable, quoteIdent, quoteTable } from '../db/pool.ts'
 import { POSTGRES_TYPE, type Table } from '../define/index.ts'
 import { RescoreError } from '../errors.ts'
-
-/** Key of the advisory lock that lets two processes start at once without racing on `create table if not exists`. */
-const CREATE_LOCK = 7_265_736_310
 
 /** How information_schema names the types, by how we write them. */
 const CATALOG_NAME: Readonly<Record<string, string>> = { timestamptz: 'timestamp with time zone' }
@@ -80,7 +78,7 @@ export async function ensureSourceTables(
   tables: readonly Table[],
   foreignKeys: readonly ColumnReference[] = [],
 ): Promise<void> {
-  await client.query('select pg_advisory_xact_lock($1)', [CREATE_LOCK])
+  await client.query('select pg_advisory_xact_lock($1)', [ADVISORY_LOCK.sourceTables])
   const unique = [...new Map(tables.map((table) => [table.id, table])).values()]
   for (const table of unique) await ensureTable(client, table)
   for (const { table, column } of [...unique.flatMap(keyIndexes), ...foreignKeys]) {

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { eventually } from '../../test/support/eventually.ts'
 import { createTestDatabase } from '../../test/support/pg.ts'
 import { acquireLease } from './lease.ts'
+import { ADVISORY_LOCK } from './locks.ts'
 
 test('a second service is refused with the name of the first, and admitted when that one has ended', async () => {
   await using database = await createTestDatabase('lease')
@@ -54,7 +55,7 @@ test('a lease whose connection was cut is taken again, or given up to whoever wa
   const client = await database.pool.connect()
   try {
     // Queued before the cut, so that PostgreSQL itself hands the lock over.
-    const taken = client.query('select pg_advisory_lock(7265736320)')
+    const taken = client.query('select pg_advisory_lock($1)', [ADVISORY_LOCK.service])
     await eventually(async () => expect(await waiters()).toBe(1))
     await cut()
     await taken

@@ -7,10 +7,8 @@
 import { hostname } from 'node:os'
 import { asError, isRescoreError, RescoreError } from '../errors.ts'
 import { Backoff } from './backoff.ts'
+import { ADVISORY_LOCK } from './locks.ts'
 import { createClient, isRetriableDbError } from './pool.ts'
-
-/** Any fixed number: it only has to be ours. */
-const LEASE = 7_265_736_320
 
 function heldBy(holder: string): RescoreError {
   return new RescoreError({
@@ -28,14 +26,16 @@ async function take(url: string): Promise<ReturnType<typeof createClient>> {
   client.on('error', () => undefined)
   try {
     await client.connect()
-    const { rows } = await client.query<{ taken: boolean }>('select pg_try_advisory_lock($1) as taken', [LEASE])
+    const { rows } = await client.query<{ taken: boolean }>('select pg_try_advisory_lock($1) as taken', [
+      ADVISORY_LOCK.service,
+    ])
     if (rows[0]?.taken === true) return client
     const holder = await client.query<{ holder: string }>(
       `select format('%s (backend %s)', a.application_name, a.pid) as holder
        from pg_locks l join pg_stat_activity a using (pid)
        where l.locktype = 'advisory' and l.granted and (l.classid::bigint << 32) + l.objid::bigint = $1
          and l.database = (select oid from pg_database where datname = current_database())`,
-      [LEASE],
+      [ADVISORY_LOCK.service],
     )
     throw heldBy(holder.rows[0]?.holder ?? 'it has just ended; start again')
   } catch (error) {

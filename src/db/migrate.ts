@@ -10,11 +10,9 @@ import { readdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { RescoreError } from '../errors.ts'
+import { ADVISORY_LOCK } from './locks.ts'
 import type { Client, Pool } from './pool.ts'
 import { withTransaction } from './pool.ts'
-
-/** Any fixed number: it only has to be ours. */
-const LOCK = 7_265_736_301
 
 export interface Migration {
   readonly version: number
@@ -104,7 +102,7 @@ export async function migrate(pool: Pool, folder?: string): Promise<MigrateResul
   const client = await pool.connect()
   const applied: Migration[] = []
   try {
-    await client.query('select pg_advisory_lock($1)', [LOCK])
+    await client.query('select pg_advisory_lock($1)', [ADVISORY_LOCK.migrate])
     await client.query(`create schema if not exists rescore;
       create table if not exists rescore.migration (
         version integer primary key, name text not null, checksum text not null,

@@ -5,6 +5,7 @@
  * nothing half done; a second deploy of the same code writes nothing. A new epoch begins when a feature is added, has
  * another version, or reads one that has.
  */
+import { ADVISORY_LOCK } from '../db/locks.ts'
 import { type Client, type Pool, withTransaction } from '../db/pool.ts'
 import type { FeatureNode, Graph } from '../graph/graph.ts'
 import type { Report } from '../log/stage.ts'
@@ -12,8 +13,6 @@ import { type DefinitionDiff, type DeployedDefinition, diffDefinitions } from '.
 import { ensureFeatureTable } from './feature-table.ts'
 import { plainArray, textArray } from './literals.ts'
 import type { Program } from './program.ts'
-
-const DEPLOY_LOCK = 7_265_736_312
 
 const SAVE = `insert into rescore.definition (entity, feature, version, hash, changed_in_epoch)
   select $1, u.*, $5 from unnest($2::text[], $3::integer[], $4::text[]) as u
@@ -74,7 +73,7 @@ export async function deployFeatures(
   report: Report,
 ): Promise<void> {
   const edited = await withTransaction(pool, {}, async (client) => {
-    await client.query('select pg_advisory_xact_lock($1)', [DEPLOY_LOCK])
+    await client.query('select pg_advisory_xact_lock($1)', [ADVISORY_LOCK.deployFeatures])
     const { rows } = await client.query<DeployedDefinition>(
       'select entity, feature, version, hash, changed_in_epoch from rescore.definition',
     )

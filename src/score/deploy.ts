@@ -2,17 +2,15 @@
  * Brings `rescore.model_definition` in line with the loaded models.
  * Invariant: a row is written only when it changed, so that `deployed_at` is when the model last did.
  */
+import { ADVISORY_LOCK } from '../db/locks.ts'
 import { type Pool, withTransaction } from '../db/pool.ts'
 import { modelError } from './refuse.ts'
 import type { Scorer } from './scorer.ts'
 
-/** One deploy at a time, whoever starts it. */
-const DEPLOY_LOCK = 7_265_736_311
-
 /** @throws RescoreError MODEL_FEATURES_MISSING */
 export async function deployModels(pool: Pool, scorers: readonly Scorer[]): Promise<void> {
   await withTransaction(pool, {}, async (client) => {
-    await client.query('select pg_advisory_xact_lock($1)', [DEPLOY_LOCK])
+    await client.query('select pg_advisory_xact_lock($1)', [ADVISORY_LOCK.deployModels])
     for (const { loaded, node } of scorers) {
       const { model, version, artifactHash, manifest } = loaded
       const { rows } = await client.query<{ exists: boolean }>('select to_regclass($1) is not null as exists', [
@@ -36,5 +34,9 @@ export async function deployModels(pool: Pool, scorers: readonly Scorer[]): Prom
         [model.name, model.entity.name, version, artifactHash, JSON.stringify(manifest)],
       )
     }
+    // Their classifications stay readable; without a definition nobody vouches for them.
+    await client.query('delete from rescore.model_definition where model <> all($1)', [
+      scorers.map(({ loaded }) => loaded.model.name),
+    ])
   })
 }

@@ -5,7 +5,7 @@
  * the threshold makes it flip to and fro.
  */
 import type { Manifest } from './manifest.ts'
-import { KEPT_TOLERANCE, PROBABILITY_TOLERANCE, sameProbabilities } from './tolerance.ts'
+import { KEPT_TOLERANCE, sameProbabilities } from './tolerance.ts'
 
 export interface Classification {
   readonly label: string
@@ -35,7 +35,7 @@ export function classify(manifest: Manifest, probabilities: readonly number[]): 
 export function settle(manifest: Manifest, fresh: Classification, stored: Classification): Classification {
   const isOnThreshold =
     manifest.classes.includes(stored.label) &&
-    Math.abs(fresh.probability - manifest.threshold) <= PROBABILITY_TOLERANCE &&
+    Math.abs(fresh.probability - manifest.threshold) <= KEPT_TOLERANCE &&
     sameProbabilities(fresh.probabilities, stored.probabilities)
   const label = isOnThreshold ? stored.label : fresh.label
   if (label === stored.label && sameProbabilities(fresh.probabilities, stored.probabilities, KEPT_TOLERANCE)) {

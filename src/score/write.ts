@@ -42,15 +42,16 @@ const SAVE = (guard: string) => `insert into rescore.classification as t
   ${guard}
   returning t.key`
 
+/** One document for all rows: arrays of documents would be quoted here and unquoted there, character by character. */
 const REMEMBER = `insert into rescore.classification_history
     (model, entity, model_version, artifact_hash,
      key, op, from_label, from_probability, to_label, to_probability, features_lsn, source_at, inputs)
   select $1, $2, $3, $4,
     u.key, case when u.from_label is null then 'insert' else 'update' end,
-    u.from_label, u.from_probability, u.to_label, u.to_probability, u.features_lsn, u.source_at, u.inputs::jsonb
-  from unnest($5::text[], $6::text[], $7::double precision[], $8::text[], $9::double precision[], $10::pg_lsn[],
-      $11::timestamptz[], $12::text[])
-    as u (key, from_label, from_probability, to_label, to_probability, features_lsn, source_at, inputs)
+    u.from_label, u.from_probability, u.to_label, u.to_probability, u.features_lsn, u.source_at, u.inputs
+  from json_to_recordset($5::json)
+    as u (key text, from_label text, from_probability double precision, to_label text, to_probability double precision,
+      features_lsn pg_lsn, source_at timestamptz, inputs json)
   order by u.key`
 
 /** The deletion stands under the step of the feature history in which the entity went. */
@@ -66,12 +67,23 @@ const REMOVE = `with gone as (
     from gone g order by g.key)
   select key from gone`
 
-function inputsOf(loaded: LoadedModel, { values }: FeatureRow): string {
-  const inputs = loaded.manifest.inputs.map(({ feature }, index) => {
-    const value = values[index] ?? null
-    return [feature, typeof value === 'bigint' ? Number(value) : value] as const
+function inputsJson(loaded: LoadedModel, { values }: FeatureRow): string {
+  // Feature names are identifiers and values numbers or booleans. Joined by hand: objects of many keys are slow to make.
+  const members = loaded.manifest.inputs.map(({ feature }, index) => `"${feature}":${values[index] ?? null}`)
+  return `{${members.join(',')}}`
+}
+
+function historyJson(loaded: LoadedModel, { key, stored, classification, features }: Outcome): string {
+  const plain = JSON.stringify({
+    key,
+    from_label: stored?.label ?? null,
+    from_probability: stored?.probability ?? null,
+    to_label: classification.label,
+    to_probability: classification.probability,
+    features_lsn: features.snapLsn,
+    source_at: features.sourceAt,
   })
-  return JSON.stringify(Object.fromEntries(inputs))
+  return `${plain.slice(0, -1)},"inputs":${inputsJson(loaded, features)}}`
 }
 
 /** Returns the outcomes that are in the table now, without those the guard refused. */
@@ -106,17 +118,7 @@ export async function saveOutcomes(
     await context.client.query({
       name: 'rescore-remember',
       text: REMEMBER,
-      values: [
-        ...of,
-        different.map(({ key }) => key),
-        different.map(({ stored }) => stored?.label ?? null),
-        different.map(({ stored }) => stored?.probability ?? null),
-        different.map(({ classification }) => classification.label),
-        different.map(({ classification }) => classification.probability),
-        different.map(({ features }) => features.snapLsn),
-        different.map(({ features }) => features.sourceAt),
-        different.map(({ features }) => inputsOf(loaded, features)),
-      ],
+      values: [...of, `[${different.map((outcome) => historyJson(loaded, outcome)).join(',')}]`],
     })
   }
   return written

@@ -1,0 +1,16 @@
+/**
+ * Numbers of the advisory locks Rescore takes, in one place so that no two mean different things by one number.
+ * Any fixed numbers would do: they only have to be ours and differ.
+ */
+export const ADVISORY_LOCK = {
+  /** Held while migrations run. */
+  migrate: 7_265_736_301n,
+  /** Held while source tables are made. */
+  sourceTables: 7_265_736_310n,
+  /** Held while models are deployed. */
+  deployModels: 7_265_736_311n,
+  /** Held while features are deployed. */
+  deployFeatures: 7_265_736_312n,
+  /** Held by the running service for as long as it runs. */
+  service: 7_265_736_320n,
+} as const
