@@ -81,7 +81,9 @@ describe('a label', () => {
   })
 
   test('stays on the threshold within the tolerance, and moves beyond it', () => {
-    expect(settle(manifest, at(0.5 - 8e-7), at(0.5)).label).toBe('busy')
+    expect(settle(manifest, at(0.5 - 4e-7), at(0.5)).label).toBe('busy')
+    // Farther than half the tolerance: inference noise could carry it out of what verification lets pass.
+    expect(settle(manifest, at(0.5 - 8e-7), at(0.5)).label).toBe('quiet')
     expect(settle(manifest, at(0.5 - 2e-6), at(0.5)).label).toBe('quiet')
     expect(settle(manifest, at(0.5 - 8e-7), at(0.9)).label).toBe('quiet')
     expect(settle(manifest, at(0.5 - 4e-7), { ...at(0.5), label: 'renamed' }).label).toBe('quiet')
