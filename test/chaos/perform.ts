@@ -103,8 +103,8 @@ async function performStep(client: Queryable, step: Step): Promise<void> {
   await client.query('rollback to savepoint undone')
 }
 
-/** unique_violation, serialization_failure, deadlock_detected */
-const BY_OTHERS = new Set(['23505', '40001', '40P01'])
+/** unique_violation, serialization_failure, deadlock_detected, lock_not_available */
+const BY_OTHERS = new Set(['23505', '40001', '40P01', '55P03'])
 
 function isByOthers(error: unknown): boolean {
   return error instanceof Error && 'code' in error && BY_OTHERS.has(String(error.code))
@@ -123,22 +123,26 @@ async function performTransactions(client: Client, transactions: readonly Transa
   }
 }
 
+/** Lanes keep them apart from each other, but not from another worker, which may wait for one of them in turn. */
+const LOCK_TIMEOUT = '500ms'
+
 async function performOverlapping(pool: Pool, transactions: readonly Transaction[]): Promise<void> {
   const open: { client: Client; end: Transaction['end'] }[] = []
+  let failure: unknown
   try {
     for (const { steps, end } of transactions) {
       const client = await pool.connect()
       open.push({ client, end })
-      // Lanes keep them apart; should they ever meet, an error says so instead of a test that hangs.
-      await client.query("begin; set local lock_timeout = '20s'")
+      await client.query(`begin; set local lock_timeout = '${LOCK_TIMEOUT}'`)
       for (const step of steps) await performStep(client, step)
     }
     for (const { client, end } of open.toReversed()) await client.query(end)
+  } catch (error) {
+    failure = error
+    if (!isByOthers(error)) throw error
   } finally {
-    for (const { client } of open) {
-      await client.query('rollback')
-      client.release()
-    }
+    // Given up rather than mended: some are in the middle of a transaction, which ends with them.
+    for (const { client } of open) client.release(failure !== undefined)
   }
 }
 

@@ -1,0 +1,98 @@
+/**
+ * The tests' handle on a service in a child process.
+ * Invariant: disposing kills the process whatever state it is in, stopped included, and waits until it is gone.
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import type { FromService, ServiceOrder, ToService } from './orders.ts'
+import { type Place, slotOf } from './running.ts'
+
+const PROGRAM = fileURLToPath(new URL('./service-main.ts', import.meta.url))
+const NODE_24 = fileURLToPath(new URL('../../node_modules/.bin/node', import.meta.url))
+const stripsTypes = Number(process.versions.node.split('.')[0]) >= 24
+
+export interface Ended {
+  readonly signal: NodeJS.Signals | null
+  /** Code and message of the error it ended with by itself. */
+  readonly error: { readonly code: string; readonly message: string } | null
+}
+
+export class ServiceChild implements AsyncDisposable {
+  readonly #process: ChildProcess
+  readonly #held = new Map<string, PromiseWithResolvers<void>>()
+  readonly #running = Promise.withResolvers<void>()
+  readonly #ended = Promise.withResolvers<Ended>()
+
+  constructor(order: ServiceOrder, faults: string) {
+    this.#process = fork(PROGRAM, [JSON.stringify(order)], {
+      execPath: stripsTypes ? process.execPath : NODE_24,
+      // The test runner's own flags are not the service's.
+      execArgv: [],
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      env: { ...process.env, RESCORE_TEST_FAULTS: faults, NODE_OPTIONS: '' },
+    })
+    let error: Ended['error'] = null
+    this.#process.on('message', (message: FromService) => {
+      if (message.type === 'running') this.#running.resolve()
+      else if (message.type === 'held') this.#held.get(message.point)?.resolve()
+      else error = message
+    })
+    this.#process.once('error', this.#ended.reject)
+    this.#process.once('close', (_, signal) => this.#ended.resolve({ signal, error }))
+  }
+
+  /** In the parent's terms of a process: killed, failed, or told to end. */
+  get ended(): Promise<Ended> {
+    return this.#ended.promise
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? 0
+  }
+
+  /** Resolves once capture and stages run. @throws when it ended before */
+  async running(): Promise<void> {
+    await this.#unlessEnded(this.#running.promise)
+  }
+
+  killAt(point: string, passing: number): void {
+    this.#tell({ type: 'kill-at', point, passing })
+  }
+
+  /** From now on the service stands still at the point; resolves when it does. */
+  async holdAt(point: string): Promise<void> {
+    const held = Promise.withResolvers<void>()
+    this.#held.set(point, held)
+    this.#tell({ type: 'hold-at', point })
+    await this.#unlessEnded(held.promise)
+  }
+
+  letGo(point: string): void {
+    this.#tell({ type: 'let-go', point })
+  }
+
+  signal(signal: 'SIGSTOP' | 'SIGCONT' | 'SIGKILL'): void {
+    this.#process.kill(signal)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.signal('SIGKILL')
+    await this.#ended.promise
+  }
+
+  #tell(message: ToService): void {
+    if (this.#process.connected) this.#process.send(message)
+  }
+
+  async #unlessEnded(promise: Promise<void>): Promise<void> {
+    const early = this.#ended.promise.then(({ signal, error }) => {
+      throw new Error(`The service ended: ${error === null ? signal : `${error.code} ${error.message}`}.`)
+    })
+    await Promise.race([promise, early])
+  }
+}
+
+/** @param faults as RESCORE_TEST_FAULTS takes them */
+export function startChild(place: Place, faults = ''): ServiceChild {
+  return new ServiceChild({ url: place.url, slot: slotOf(place) }, faults)
+}
