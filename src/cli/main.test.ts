@@ -1,3 +1,7 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
 import { expect, test, vi } from 'vitest'
 import { RescoreError } from '../errors.ts'
 import { parseCount, parseDuration } from './command.ts'
@@ -32,6 +36,14 @@ test('an unknown command or option is a usage error', async () => {
   } finally {
     write.mockRestore()
   }
+})
+
+test('a reader that goes away early is no failure', async () => {
+  const program = fileURLToPath(new URL('./main.ts', import.meta.url))
+  const child = spawn(process.execPath, [program, '--help'], { stdio: ['ignore', 'pipe', 'pipe'] })
+  child.stdout.destroy()
+  const [stderr, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')])
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
 })
 
 test('durations and counts', () => {

@@ -67,6 +67,11 @@ function onSignals(): AbortSignal {
     controller.abort(new Error('interrupted'))
   }
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, stop)
+  // `rescore dev | head`: whoever read has seen enough, which is a wish to stop and no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+    controller.abort(error)
+  })
   return controller.signal
 }
 
