@@ -1,8 +1,9 @@
+import { createServer } from 'node:net'
 import { expect, test } from 'vitest'
 import { setupOf } from '../../test/support/capture.ts'
 import { eventually } from '../../test/support/eventually.ts'
 import { createTestDatabase, type TestDatabase } from '../../test/support/pg.ts'
-import { parseDatabaseUrl } from '../db/pool.ts'
+import { isRetriableDbError, parseDatabaseUrl } from '../db/pool.ts'
 import { PgoutputDecoder } from './pgoutput.ts'
 import { openSession, type SessionOptions } from './session.ts'
 import { ensureCapture } from './slot.ts'
@@ -14,7 +15,7 @@ async function prepared(): Promise<TestDatabase> {
   return db
 }
 
-function optionsFor(db: TestDatabase, more: Partial<SessionOptions>): SessionOptions {
+function optionsFor(db: Pick<TestDatabase, 'name' | 'url'>, more: Partial<SessionOptions>): SessionOptions {
   return {
     connection: parseDatabaseUrl(db.url),
     slot: db.name,
@@ -95,5 +96,25 @@ test('a quiet server answers the status frames, and one that says nothing is giv
     expect(await ended).toMatchObject({ code: 'CAPTURE_SILENT', fate: 'retry' })
   } finally {
     process.kill(pid, 'SIGCONT')
+  }
+})
+
+test('an address that swallows the connection attempt is given up, and is worth another attempt', async () => {
+  // Accepts and never answers: what a firewall or a hung server looks like.
+  const listener = createServer(() => undefined)
+  await new Promise<void>((ready) => listener.listen(0, '127.0.0.1', ready))
+  const address = listener.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  const db = { name: 'none', url: `postgresql://nobody@127.0.0.1:${port}/none` }
+  try {
+    const given = openSession(optionsFor(db, { connectTimeoutMs: 200 })).ended.catch((error: unknown) => error)
+    expect(isRetriableDbError(await given)).toBe(true)
+    // A stop does not wait for the attempt to end.
+    const ending = new AbortController()
+    const stopped = openSession(optionsFor(db, { connectTimeoutMs: 60_000, signal: ending.signal }))
+    ending.abort(new Error('stopped'))
+    await stopped.ended
+  } finally {
+    listener.close()
   }
 })

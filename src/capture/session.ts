@@ -15,8 +15,6 @@ import { RescoreError } from '../errors.ts'
 import { ChangePlugin, type Wire } from './plugin.ts'
 import { POSTGRES_EPOCH_MS } from './reader.ts'
 
-/** A blackholed address would otherwise hold the connection attempt for minutes. */
-const CONNECT_TIMEOUT_MS = 10_000
 const GOODBYE_MS = 500
 
 /** 'r' frame: received, flushed and applied are the same LSN, so that only processed work is ever claimed. */
@@ -43,6 +41,8 @@ export interface SessionOptions {
   readonly statusEveryMs: number
   /** Silence after which the connection counts as dead; 0 switches the watch off. */
   readonly silenceMs: number
+  /** A connection that is not made by then is given up. Default 10 s. */
+  readonly connectTimeoutMs?: number
   readonly signal: AbortSignal
 }
 
@@ -57,7 +57,7 @@ export interface Session {
 }
 
 export function openSession(options: SessionOptions): Session {
-  const { slot, publication, confirmed, signal } = options
+  const { slot, publication, confirmed, signal, connectTimeoutMs = 10_000 } = options
   const ended = Promise.withResolvers<void>()
   let wire: Wire | null = null
   let isOver = false
@@ -108,7 +108,7 @@ export function openSession(options: SessionOptions): Session {
     },
   })
   const service = new LogicalReplicationService(
-    { ...options.connection, connectionTimeoutMillis: CONNECT_TIMEOUT_MS },
+    { ...options.connection, connectionTimeoutMillis: connectTimeoutMs },
     { acknowledge: { auto: false, timeoutSeconds: 0 } },
   )
   service.on('error', fail)

@@ -74,7 +74,7 @@ function foreignSlot(slot: string): RescoreError {
   return refuse(
     'CAPTURE_SLOT_FOREIGN',
     `The replication slot '${slot}' belongs to another database or program of this server.`,
-    'Give Rescore a slot name of its own; names of slots are shared by the whole server.',
+    'Give Rescore a slot name of its own (RESCORE_SLOT); names of slots are shared by the whole server.',
   )
 }
 

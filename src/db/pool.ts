@@ -138,7 +138,7 @@ const RETRIABLE_SYSTEM_CODES = new Set([
 ])
 /** pg reports a lost connection without a code. */
 const RETRIABLE_MESSAGES =
-  /connection terminated|client has encountered a connection error|timeout exceeded when trying to connect|not queryable/i
+  /connection terminated|client has encountered a connection error|timeout exceeded when trying to connect|timeout expired|not queryable/i
 
 export function isRetriableDbError(error: unknown): boolean {
   if (!(error instanceof Error)) return false
