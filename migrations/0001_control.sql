@@ -86,14 +86,15 @@ create table rescore.model_definition (
 );
 
 -- Append-only: changed values only; valid from valid_at until the next row of the same key.
+-- json, not jsonb: written with every change and read by key only, and jsonb costs as much again to write.
 create table rescore.feature_history (
   id bigint generated always as identity primary key,
   entity text not null,
   key text not null,
   -- {"feature": {"from": .., "to": ..}}; null for a row deleted
-  changed jsonb,
+  changed json,
   op text not null check (op in ('insert', 'update', 'delete')),
-  causes jsonb not null,
+  causes json not null,
   cause_count integer not null,
   epoch integer not null,
   snap_lsn pg_lsn not null,
@@ -139,7 +140,7 @@ create table rescore.classification_history (
   artifact_hash text not null,
   features_lsn pg_lsn not null,
   -- {"feature": value} of every input, as scored
-  inputs jsonb,
+  inputs json,
   source_at timestamptz,
   scored_at timestamptz not null default clock_timestamp()
 );

@@ -58,7 +58,7 @@ function movedCells(before: Cells, after: Cells, prefix: string): number {
 /** Values that the history says moved in rows that stood already, since `id`. */
 async function movesSince(database: TestDatabase, id: bigint): Promise<number> {
   const { rows } = await database.query<{ moves: bigint }>(
-    `select count(*) as moves from rescore.feature_history, jsonb_each(changed) as c
+    `select count(*) as moves from rescore.feature_history, json_each(changed) as c
      where op = 'update' and id > $1 and c.value->'from' is distinct from c.value->'to'`,
     [id],
   )

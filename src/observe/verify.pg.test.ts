@@ -75,7 +75,7 @@ const WRONG: readonly (readonly [string, readonly string[]])[] = [
   [`update rescore.classification set fingerprint = '' where key = '15'`, ['provenance 15 pair']],
   [`delete from rescore.feature_history where key = '16'`, ['history 16 null']],
   [
-    `update rescore.feature_history set changed = jsonb_set(changed, '{visits,to}', '99') where key = '17'`,
+    `update rescore.feature_history set changed = jsonb_set(changed::jsonb, '{visits,to}', '99') where key = '17'`,
     ['history 17 null'],
   ],
   [

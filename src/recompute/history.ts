@@ -4,24 +4,43 @@
  * definitions has none. Valid from the commit of the newest change behind it.
  */
 import { formatLsn } from '../db/lsn.ts'
+import type { FeatureValue } from '../define/index.ts'
 import type { FeatureMove } from '../log/stage.ts'
-import { plainArray, textArray, timestampText } from './literals.ts'
+import { timestampText } from './literals.ts'
 import type { Outcome } from './outcome.ts'
 import type { WriteContext } from './write.ts'
 
+/** One document for all rows: arrays of documents would be quoted here and unquoted there, character by character. */
 const INSERT = `insert into rescore.feature_history
     (entity, key, op, changed, causes, cause_count, valid_at, epoch, snap_lsn)
-  select $1, u.key, u.op, u.changed::jsonb, u.causes::jsonb, u.cause_count, coalesce(u.valid_at, now()), $8, $9
-  from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::timestamptz[])
-    as u(key, op, changed, causes, cause_count, valid_at)`
+  select $1, u.key, u.op, u.changed, u.causes, u.cause_count, coalesce(u.valid_at, now()), $3, $4
+  from json_to_recordset($2::json)
+    as u(key text, op text, changed json, causes json, cause_count integer, valid_at timestamptz)`
 
 function operationOf({ row }: Outcome): 'insert' | 'update' | 'delete' {
   if (!row.exists) return 'delete'
   return row.epoch === null ? 'insert' : 'update'
 }
 
-function changedOf(moves: readonly FeatureMove[]): string {
-  return JSON.stringify(Object.fromEntries(moves.map(({ feature, from, to }) => [feature, { from, to }])))
+/** Stored values are finite, so only texts need more than their plain form. */
+function valueJson(value: FeatureValue): string {
+  return typeof value === 'string' ? JSON.stringify(value) : String(value)
+}
+
+function changedJson(moves: readonly FeatureMove[]): string {
+  // Feature names are identifiers (a-z, 0-9, _). Joined by hand: objects of this many keys are slow to make.
+  const members = moves.map(({ feature, from, to }) => `"${feature}":{"from":${valueJson(from)},"to":${valueJson(to)}}`)
+  return `{${members.join(',')}}`
+}
+
+function rowJson(outcome: Outcome): string {
+  const { row, dirty, computed } = outcome
+  const changed = computed === null ? 'null' : changedJson(computed.moves)
+  const validAt = dirty === null ? 'null' : `"${timestampText(dirty.newestCauseMs)}"`
+  return (
+    `{"key":${JSON.stringify(row.key)},"op":"${operationOf(outcome)}","changed":${changed},` +
+    `"causes":${JSON.stringify(dirty?.causes ?? [])},"cause_count":${dirty?.causeCount ?? 0},"valid_at":${validAt}}`
+  )
 }
 
 /** @param outcomes those that were written */
@@ -37,16 +56,6 @@ export async function writeHistory(
   await client.query({
     name: 'rescore-feature-history',
     text: INSERT,
-    values: [
-      entity,
-      textArray(told.map(({ row }) => row.key)),
-      textArray(told.map(operationOf)),
-      textArray(told.map(({ computed }) => (computed === null ? null : changedOf(computed.moves)))),
-      textArray(told.map(({ dirty }) => JSON.stringify(dirty?.causes ?? []))),
-      plainArray(told.map(({ dirty }) => dirty?.causeCount ?? 0)),
-      textArray(told.map(({ dirty }) => (dirty === null ? null : timestampText(dirty.newestCauseMs)))),
-      epoch,
-      formatLsn(snapshotLsn),
-    ],
+    values: [entity, `[${told.map(rowJson).join(',')}]`, epoch, formatLsn(snapshotLsn)],
   })
 }
