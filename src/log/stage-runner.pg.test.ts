@@ -1,109 +1,23 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { captureTables } from '../../test/support/capture.ts'
+import { expect, test } from 'vitest'
 import { eventually } from '../../test/support/eventually.ts'
-import { change } from '../../test/support/log-contract.ts'
-import { type OwnServer, startOwnServer } from '../../test/support/own-server.ts'
-import { createTestDatabase } from '../../test/support/pg.ts'
-import { formatLsn } from '../db/lsn.ts'
-import type { Pool } from '../db/pool.ts'
+import {
+  append,
+  applied,
+  barrier,
+  copying,
+  end,
+  NAME,
+  prepared,
+  reflectedUntil,
+  row,
+  start,
+  writeAll,
+} from '../../test/support/stage.ts'
 import { RescoreError } from '../errors.ts'
 import { plant } from '../faults.ts'
 import { EmbeddedLog } from './embedded/embedded-log.ts'
-import { BARRIER_PREFIX, type Change, type Entry } from './log.ts'
-import { END_OF_TRANSACTION, type Position, START } from './position.ts'
-import type { ApplyContext, Stage, StageEvent } from './stage.ts'
+import { START } from './position.ts'
 import { readStored } from './stage-position.ts'
-import { runStage, type StageRunnerOptions } from './stage-runner.ts'
-
-const NAME = 'copy'
-const end = (lsn: number): Position => ({ lsn: BigInt(lsn), index: END_OF_TRANSACTION })
-
-/** Writes the position of every entry of public.t into public.applied, twice if it is applied twice. */
-function copying(more: Partial<Stage<readonly Entry[]>> = {}): Stage<readonly Entry[]> {
-  return {
-    name: NAME,
-    upstream: null,
-    deploy: () => Promise.resolve(),
-    plan: ({ entries }) => {
-      const mine = entries.filter((entry) => entry.kind === 'change' && entry.table === 'public.t')
-      return mine.length === 0 ? null : mine
-    },
-    apply: writeAll,
-    sweep: () => Promise.resolve(false),
-    ...more,
-  }
-}
-
-async function writeAll(entries: readonly Entry[], { client }: ApplyContext): Promise<void> {
-  const ids = entries.map(({ position }) => `${position.lsn}.${position.index}`)
-  await client.query('insert into public.applied select unnest($1::text[])', [ids])
-}
-
-interface Running extends AsyncDisposable {
-  readonly log: EmbeddedLog
-  readonly done: Promise<void>
-  readonly events: readonly StageEvent[]
-}
-
-function start(
-  pool: Pool,
-  stage: Stage<readonly Entry[]>,
-  more: Partial<StageRunnerOptions<readonly Entry[]>> & { log?: EmbeddedLog } = {},
-): Running {
-  const log = more.log ?? new EmbeddedLog({ stages: new Map([[NAME, START]]) })
-  const events: StageEvent[] = []
-  const ending = new AbortController()
-  const done = runStage({ pool, stage, signal: ending.signal, report: (event) => events.push(event), ...more, log })
-  const ended = done.catch(() => undefined)
-  return {
-    log,
-    done,
-    events,
-    [Symbol.asyncDispose]: async () => {
-      ending.abort(new Error('The test has ended.'))
-      await ended
-    },
-  }
-}
-
-async function prepared() {
-  const db = await createTestDatabase('stage')
-  await db.query('create table public.t (id text); create table public.applied (id text)')
-  return db
-}
-
-/** Entries whose transaction is over: the test database's very first. */
-function append(log: EmbeddedLog, lsn: number, entries: readonly Entry[], isCommitted = true): Promise<void> {
-  const last = entries.at(-1)?.position ?? START
-  return log.append(
-    {
-      entries,
-      end: isCommitted ? end(lsn) : last,
-      commit: isCommitted ? { lsn: BigInt(lsn), endLsn: BigInt(lsn + 10) } : null,
-      committedAtMs: lsn * 1_000,
-      bytes: 100,
-    },
-    AbortSignal.timeout(10_000),
-  )
-}
-
-const row = (lsn: number, index = 0, more: Partial<Change> = {}) => change(lsn, index, { xid: 3, ...more })
-const barrier = (lsn: number): Entry => ({
-  kind: 'barrier',
-  position: { lsn: BigInt(lsn), index: 0 },
-  xid: 3,
-  committedAtMs: lsn,
-  prefix: BARRIER_PREFIX,
-  content: '',
-})
-
-async function applied(pool: Pool): Promise<readonly string[]> {
-  const { rows } = await pool.query<{ id: string }>('select id from public.applied order by id')
-  return rows.map(({ id }) => id)
-}
-
-const reflectedUntil = (pool: Pool, lsn: number) =>
-  eventually(async () => expect((await readStored(pool, NAME)).reflectedLsn).toBe(BigInt(lsn)))
 
 test('effects and position are committed together, and a batch that comes again is not applied again', async () => {
   await using db = await prepared()
@@ -288,94 +202,4 @@ test('the position committed before the effects is noticed: a failure between lo
   await append(running.log, 200, [row(200)])
   await reflectedUntil(db.pool, 200)
   expect(await applied(db.pool)).not.toContain('100.0')
-})
-
-/**
- * A server whose commits wait for a standby that does not exist, where they ask for one. Such a commit is in the
- * write-ahead log and durable, but neither visible to others nor answered: the two moments that are hard to hit.
- */
-let waiting: OwnServer
-beforeAll(async () => {
-  waiting = await startOwnServer({ synchronous_commit: 'local', synchronous_standby_names: 'nobody' })
-  await waiting.pool.query(
-    'create table public.t (id text primary key); create table public.applied (id text, seen boolean)',
-  )
-})
-afterAll(() => waiting[Symbol.asyncDispose]())
-
-/** Ends the wait of a session for the standby; its commit has happened. */
-async function release(pool: Pool, how: 'pg_cancel_backend' | 'pg_terminate_backend'): Promise<void> {
-  await eventually(async () => {
-    const { rows } = await pool.query(`select ${how}(pid) as done from pg_stat_activity where wait_event = 'SyncRep'`)
-    expect(rows).toEqual([{ done: true }])
-  })
-}
-
-test('a commit whose answer was lost is applied once', async () => {
-  const { pool } = waiting
-  await pool.query('truncate public.applied; delete from rescore.stage_position')
-  let isFirst = true
-  const told: string[] = []
-  const stage = copying({
-    committed: (entries) => told.push(...entries.map(({ position }) => formatLsn(position.lsn))),
-    apply: async (entries, { client }) => {
-      await client.query('insert into public.applied select unnest($1::text[])', [
-        entries.map(({ position }) => formatLsn(position.lsn)),
-      ])
-      if (isFirst) await client.query(`set local synchronous_commit = 'on'`)
-      isFirst = false
-    },
-  })
-  await using running = start(pool, stage)
-  await append(running.log, 100, [row(100)])
-  await release(pool, 'pg_terminate_backend')
-  await append(running.log, 200, [row(200)])
-  await reflectedUntil(pool, 200)
-  expect((await pool.query('select id from public.applied order by id')).rows).toEqual([{ id: '0/64' }, { id: '0/C8' }])
-  expect(told).toEqual(['0/64', '0/C8'])
-  expect(running.events).toContainEqual(expect.objectContaining({ type: 'failed' }))
-})
-
-/** Whether the row of a commit that was decoded before it was visible was seen by the stage. */
-async function seenByStage(name: string): Promise<readonly unknown[]> {
-  const { pool, url } = waiting
-  await pool.query('truncate public.applied, public.t; delete from rescore.stage_position; delete from rescore.capture')
-  await using capture = await captureTables({ name, pool, url }, ['public.t'])
-  const stage = copying({
-    name: 'reader',
-    apply: async (_entries, { client }) => {
-      await client.query(`insert into public.applied select 'x', exists (select from public.t)`)
-    },
-  })
-  await using running = start(pool, stage, { log: capture.log, visibleWithinMs: 200 })
-  const writer = await pool.connect()
-  try {
-    await writer.query(`set synchronous_commit = 'on'`)
-    const writing = writer.query(`insert into public.t values ('late')`)
-    await eventually(() =>
-      expect(capture.log.backlog('reader') === 1 || running.events.some(({ type }) => type === 'batch')).toBe(true),
-    )
-    // Applied too early, or told as waiting.
-    await eventually(() =>
-      expect(running.events.map(({ type }) => type)).toContainEqual(expect.stringMatching(/^(batch|failed)$/)),
-    )
-    await release(pool, 'pg_cancel_backend')
-    await writing
-    await eventually(() => expect(running.events.map(({ type }) => type)).toContain('batch'))
-  } finally {
-    writer.release(true)
-  }
-  await capture.stop()
-  const { rows } = await pool.query('select seen from public.applied')
-  await eventually(() => pool.query('select pg_drop_replication_slot($1)', [name]))
-  return [...rows, ...running.events.flatMap((event) => (event.type === 'failed' ? [event.code] : [])).slice(0, 1)]
-}
-
-test('a batch whose transaction is decoded but not yet visible waits until it is, and says so', async () => {
-  expect(await seenByStage('visible')).toEqual([{ seen: true }, 'LOG_NOT_VISIBLE'])
-})
-
-test('the check of visibility notices when it is not done', async () => {
-  using _bug = plant('visibility-not-checked')
-  expect(await seenByStage('unchecked')).toEqual([{ seen: false }])
 })

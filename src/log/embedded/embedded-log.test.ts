@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { describeLogContract, piece } from '../../../test/support/log-contract.ts'
+import { piece } from '../../../test/support/log-chunks.ts'
+import { describeLogContract } from '../../../test/support/log-contract.ts'
 import { START } from '../position.ts'
 import { EmbeddedLog } from './embedded-log.ts'
 import { Fifo } from './fifo.ts'
