@@ -1,0 +1,87 @@
+/**
+ * Two services of one database: started twice by mistake, and a zombie that wakes up after another has taken over.
+ * What ends the zombie is the lease it finds taken or the position it finds moved, whichever it notices first.
+ */
+import { expect, test } from 'vitest'
+import { sleep } from '../../src/db/backoff.ts'
+import { createTestDatabase } from '../support/pg.ts'
+import { createProject } from '../support/project-sql.ts'
+import { startLoad } from './load.ts'
+import { calm, createChecker, type Place, slotOf } from './running.ts'
+import { type ServiceChild, startChild } from './service-child.ts'
+
+/** As the network does to a machine that stands still: its lease and its stream end, what it had open stays. */
+async function cutOff(place: Place, service: ServiceChild): Promise<void> {
+  const { rows } = await place.pool.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where application_name like format('rescore service, process %s on %%', $1::text)
+        or pid = (select active_pid from pg_replication_slots where slot_name = $2)`,
+    [service.pid, slotOf(place)],
+  )
+  expect(rows.length).toBeGreaterThanOrEqual(1)
+}
+
+const MOMENTS_MS = [120, 333, 777]
+
+test('a service that stood still while another took over ends, and overwrites nothing', {
+  timeout: 240_000,
+}, async () => {
+  await using database = await createTestDatabase('zombie')
+  await createProject(database.pool)
+  await using checker = await createChecker()
+  for (const [index, afterMs] of MOMENTS_MS.entries()) {
+    await using zombie = startChild(database)
+    await zombie.running()
+    const load = startLoad(database, index)
+    await sleep(afterMs)
+    zombie.signal('SIGSTOP')
+    await cutOff(database, zombie)
+    await using successor = startChild(database)
+    await successor.running()
+    await sleep(afterMs)
+    zombie.signal('SIGCONT')
+    const { error } = await zombie.ended
+    expect(['DB_LEASE_HELD', 'LOG_FENCED']).toContain(error?.code)
+    await load.stop()
+    expect((await checker.check(database)).differences, `stopped after ${afterMs} ms`).toEqual([])
+  }
+})
+
+test.for(['recompute', 'score'])(
+  'a zombie that wakes up in the middle of a %s batch changes nothing',
+  async (stage) => {
+    await using database = await createTestDatabase('woken')
+    await createProject(database.pool)
+    await using checker = await createChecker()
+    await using zombie = startChild(database)
+    await zombie.running()
+    await calm(database)
+    const held = zombie.holdAt(`${stage}:before-apply`)
+    await database.query(`update app.deal set stage = 'won', amount = 1 where id = 2`)
+    await held
+    zombie.signal('SIGSTOP')
+    await cutOff(database, zombie)
+    await using successor = startChild(database)
+    await successor.running()
+    await database.query(`update app.deal set amount = 2 where id = 2`)
+    expect((await checker.check(database)).differences).toEqual([])
+    zombie.letGo(`${stage}:before-apply`)
+    zombie.signal('SIGCONT')
+    const { error } = await zombie.ended
+    expect(['DB_LEASE_HELD', 'LOG_FENCED']).toContain(error?.code)
+    expect((await checker.check(database)).differences).toEqual([])
+  },
+)
+
+test('of two services started by mistake the second is refused, told who the first is', async () => {
+  await using database = await createTestDatabase('twice')
+  await createProject(database.pool)
+  await using first = startChild(database)
+  await first.running()
+  await using second = startChild(database)
+  const { error } = await second.ended
+  expect(error?.code).toBe('DB_LEASE_HELD')
+  expect(error?.message).toContain(`process ${first.pid} on `)
+  await using checker = await createChecker()
+  expect((await checker.check(database)).differences).toEqual([])
+})
