@@ -5,6 +5,7 @@
  *   npm run bench -- --only latency,throughput --scale 0.1 --json figures/bench.json
  */
 import { mkdir, writeFile } from 'node:fs/promises'
+import { loadavg } from 'node:os'
 import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
 import { asError } from '../src/errors.ts'
@@ -18,6 +19,7 @@ import { rescore } from './measure-rescore.ts'
 import { scale } from './measure-scale.ts'
 import { throughput } from './measure-throughput.ts'
 import type { Figures, Measurement } from './measurement.ts'
+import { round } from './statistics.ts'
 import { holdAgainstTargets } from './targets.ts'
 
 const MEASUREMENTS: readonly Measurement[] = [latency, throughput, rescore, capture, memory, connector, scale]
@@ -50,8 +52,11 @@ const say = (text: string) => void process.stderr.write(`${new Date().toISOStrin
 async function measure({ chosen, scale: scaleBy, file }: Options, signal: AbortSignal): Promise<void> {
   await using context = await openContext({ scale: scaleBy, signal, say })
   const figures: Record<string, Figures> = {}
+  // What else the machine was busy with: figures taken on a busy one are worth less.
+  const loadBefore: Record<string, number> = {}
   for (const { name, run } of chosen) {
     say(`--- ${name}`)
+    loadBefore[name] = round(loadavg()[0] ?? 0, 2)
     const startedMs = performance.now()
     try {
       figures[name] = await run(context)
@@ -64,7 +69,7 @@ async function measure({ chosen, scale: scaleBy, file }: Options, signal: AbortS
     say(`${name} took ${Math.round((performance.now() - startedMs) / 1000)} s`)
   }
   const head = { date: new Date().toISOString(), scale: scaleBy, ...(await describeMachine(context.server.url)) }
-  const text = JSON.stringify({ ...head, targets: holdAgainstTargets(figures), figures }, null, 2)
+  const text = JSON.stringify({ ...head, loadBefore, targets: holdAgainstTargets(figures), figures }, null, 2)
   process.stdout.write(`${text}\n`)
   if (file === undefined) return
   await mkdir(dirname(file), { recursive: true })
