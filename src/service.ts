@@ -40,7 +40,7 @@ export interface ServiceOptions {
   /** Reading an undeclared input throws: development and tests. */
   readonly strict?: boolean
   readonly faults?: Faults | undefined
-  /** Entries a stage takes at once. Default 1,000. */
+  /** Entries a stage takes at once. Default 5,000. */
   readonly maxEntries?: number
   /** Entries held in memory between capture and stages, bytes. Default 32 MiB. */
   readonly maxLogBytes?: number
@@ -48,6 +48,8 @@ export interface ServiceOptions {
 
 export interface Service {
   readonly graph: Graph
+  /** Of the service; closed when it is done. */
+  readonly pool: Pool
   readonly recompute: RecomputeStage
   readonly score: ScoreStage
   /** Resolves when the signal has aborted and every part has ended; rejects with what ended it otherwise. */
@@ -99,7 +101,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       const done = finish([keeping, ...parts.running], failure, options.signal, async () => {
         await Promise.all([models?.[Symbol.asyncDispose](), pool.end()])
       })
-      return { graph, recompute: parts.recompute, score: parts.score, done }
+      return { graph, pool, recompute: parts.recompute, score: parts.score, done }
     } catch (error) {
       failure.abort(error)
       await keeping.catch((lost: Error) => log.warn({ error: lost.message }, 'The lease was lost.'))

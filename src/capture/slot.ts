@@ -6,7 +6,7 @@
  * slot of another database is never dropped. Every step can be repeated after a crash.
  */
 import { formatLsn, parseLsn } from '../db/lsn.ts'
-import type { Pool } from '../db/pool.ts'
+import { type Pool, quoteTable, withTransaction } from '../db/pool.ts'
 import { RescoreError } from '../errors.ts'
 import { ensureIdentities, ensurePublication, type WatchedTables } from './publication.ts'
 
@@ -205,15 +205,26 @@ export async function ensureCapture(pool: Pool, setup: CaptureSetup): Promise<vo
   await createSlot(pool, setup, identity)
 }
 
-/** Gives up the old slot and position, and marks every derived row stale. What is stored stays readable meanwhile. */
+/**
+ * Gives up the old slot and position, and marks every derived row stale. What is stored stays readable meanwhile.
+ * Guards start again at 0/0: in a restored or promoted database the new LSNs may be below the old ones.
+ */
 export async function resync(pool: Pool, slot: string): Promise<void> {
   await pool.query(
     `select pg_drop_replication_slot(slot_name) from pg_replication_slots
      where slot_name = $1 and database = current_database()`,
     [slot],
   )
-  await pool.query(`
-    delete from rescore.capture;
-    delete from rescore.stage_position;
-    update rescore.definition set changed_in_epoch = (select max(changed_in_epoch) + 1 from rescore.definition);`)
+  await withTransaction(pool, {}, async (client) => {
+    const { rows } = await client.query<{ id: string }>(
+      `select distinct 'rescore.features_' || entity as id from rescore.definition
+       where to_regclass('rescore.features_' || entity) is not null order by id`,
+    )
+    for (const { id } of rows) await client.query(`update ${quoteTable(id)} set snap_lsn = '0/0'`)
+    await client.query(`
+      update rescore.classification set snap_lsn = '0/0', features_lsn = '0/0', artifact_hash = '';
+      update rescore.definition set changed_in_epoch = (select max(changed_in_epoch) + 1 from rescore.definition);
+      delete from rescore.capture;
+      delete from rescore.stage_position;`)
+  })
 }

@@ -9,7 +9,12 @@ import { type Environment, readEnvironment } from '../config.ts'
 import { createPool, type Pool } from '../db/pool.ts'
 import { RescoreError } from '../errors.ts'
 
-const noteSchema = z.object({ pid: z.number().int(), url: z.string(), simulatorUrl: z.string().nullable() })
+/** `environment`: variables that lead the project's connectors to the simulated portal. */
+const noteSchema = z.object({
+  pid: z.number().int(),
+  url: z.string(),
+  environment: z.record(z.string(), z.string()),
+})
 export type DevNote = z.infer<typeof noteSchema>
 
 export const devFolder = (folder: string) => join(folder, '.rescore')
@@ -66,7 +71,7 @@ export async function connect(folder: string): Promise<Connection> {
     })
   }
   // The project's own connectors read the simulator's address as they would the real one's.
-  if (dev !== null && dev.simulatorUrl !== null) process.env.HUBSPOT_BASE_URL ??= dev.simulatorUrl
+  for (const [name, value] of Object.entries(dev?.environment ?? {})) process.env[name] ??= value
   return { environment, url, pool: createPool({ url, applicationName: 'rescore cli', max: 2 }) }
 }
 

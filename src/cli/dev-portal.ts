@@ -16,12 +16,16 @@ const SEED = 20_260_101
 const COMPANIES = 300
 const EDITS_PER_SECOND = 2
 const SAVE_EVERY_MS = 2_000
+/** The simulator counts no calls here, so the connector need not hold back. */
+const WITHOUT_LIMITS = { HUBSPOT_POLL_MS: '500', HUBSPOT_CALLS_PER_10S: '1000', HUBSPOT_SEARCHES_PER_SECOND: '50' }
 /** The search index of the real portal lags by seconds; here a change should show while one watches. */
 const INDEX_LAG_MS = { min: 100, max: 600 }
 
 export interface DevPortal extends AsyncDisposable {
   readonly url: string
   readonly companies: number
+  /** Variables that lead the project's configuration to this portal; set in this process already. */
+  readonly environment: Readonly<Record<string, string>>
   startEdits(): void
 }
 
@@ -49,9 +53,12 @@ export async function openDevPortal({ folder, edits, signal, warn }: Options): P
   const file = join(devFolder(folder), 'portal.json')
   const portal = await openPortal(file)
   const simulator = await startSimulator({ portal, rateLimits: false, indexLag: INDEX_LAG_MS })
-  process.env.HUBSPOT_BASE_URL = simulator.url
-  process.env.HUBSPOT_ACCESS_TOKEN = simulator.token
-  process.env.HUBSPOT_POLL_MS ??= '500'
+  const environment = {
+    HUBSPOT_BASE_URL: simulator.url,
+    HUBSPOT_ACCESS_TOKEN: simulator.token,
+    ...WITHOUT_LIMITS,
+  }
+  Object.assign(process.env, environment)
   const closing = new AbortController()
   const until = AbortSignal.any([signal, closing.signal])
   const saving = (async () => {
@@ -64,6 +71,7 @@ export async function openDevPortal({ folder, edits, signal, warn }: Options): P
   return {
     url: simulator.url,
     companies: portal.count('companies'),
+    environment,
     startEdits: () => {
       if (!edits) return
       editing = liveEdits(portal, { seed: Date.now() % 1_000_000, perSecond: EDITS_PER_SECOND, signal: until })

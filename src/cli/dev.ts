@@ -115,7 +115,12 @@ async function runDev({ folder, url, options, signal, say, warn }: DevRun): Prom
         warn({ stream }, `${landed?.rejected} records rejected`)
     },
   })
-  await writeDevNote(folder, { pid: process.pid, url, simulatorUrl: portal?.url ?? null })
+  await writeDevNote(folder, { pid: process.pid, url, environment: portal?.environment ?? {} })
+  const { rows } = await service.pool.query<{ count: number }>(
+    'select count(*)::integer as count from rescore.classification',
+  )
+  const resumed = rows[0]?.count ?? 0
+  if (resumed > 0) say('resumed', `resumed with ${resumed} classifications after ${sinceStart()}`, { resumed })
   say('ready', 'live; in a second terminal: npx rescore status | explain company <id> | verify --all. Ctrl-C stops.')
   portal?.startEdits()
   await service.done

@@ -5,8 +5,9 @@
  * process left it belongs to another one. The reflected position only grows.
  */
 import { formatLsn, parseLsn } from '../db/lsn.ts'
-import type { Client, Pool } from '../db/pool.ts'
+import type { Client, Pool, Queryable } from '../db/pool.ts'
 import { RescoreError } from '../errors.ts'
+import { BARRIER_PREFIX } from './log.ts'
 import { type Position, START } from './position.ts'
 
 /** Up to where a stage vouches. */
@@ -54,6 +55,19 @@ export async function holdPosition(client: Client, stage: string, at: Position):
     values: [stage, formatLsn(at.lsn), at.index],
   })
   if (rowCount === 0) throw fenced(stage)
+}
+
+/**
+ * Asks for a barrier that comes through the log behind everything committed so far.
+ * @returns an LSN that everything visible to the caller now stands before
+ */
+export async function emitBarrier(database: Queryable, stage: string): Promise<bigint> {
+  const { rows } = await database.query<{ lsn: string }>({
+    name: 'rescore-emit-barrier',
+    text: `select pg_current_wal_insert_lsn()::text as lsn, pg_logical_emit_message(true, $1, $2)`,
+    values: [BARRIER_PREFIX, stage],
+  })
+  return parseLsn(rows[0]?.lsn ?? '0/0')
 }
 
 /** @throws RescoreError LOG_FENCED when the stored position is not `from` */

@@ -15,7 +15,15 @@ import type { Batch, Log } from './log.ts'
 import { comparePositions, type Position, START } from './position.ts'
 import { isDone, type Outlook, ReflectedPosition } from './reflected.ts'
 import type { Report, Stage } from './stage.ts'
-import { ensurePosition, fenced, holdPosition, movePosition, type Reflected, readStored } from './stage-position.ts'
+import {
+  emitBarrier,
+  ensurePosition,
+  fenced,
+  holdPosition,
+  movePosition,
+  type Reflected,
+  readStored,
+} from './stage-position.ts'
 import { inVisibleSnapshot } from './visibility.ts'
 
 export interface StageRunnerOptions<Work> {
@@ -33,7 +41,7 @@ export interface StageRunnerOptions<Work> {
 
 interface Attempt<Work> {
   readonly to: Position
-  readonly outlook: Outlook
+  outlook: Outlook
   readonly work: Work | null
 }
 
@@ -83,7 +91,8 @@ class StageRunner<Work> {
     await ensurePosition(pool, stage.name)
     const stored = await readStored(pool, stage.name)
     this.#position = stored.position
-    this.#reflected.restore(stored)
+    const mayBeWithheld = stage.upstream === null && stored.position.lsn > stored.reflectedLsn
+    this.#reflected.restore(stored, mayBeWithheld ? await emitBarrier(pool, stage.name) : 0n)
     log.acknowledge(stage.name, stored.position)
   }
 
@@ -102,7 +111,7 @@ class StageRunner<Work> {
   }
 
   async #step(): Promise<void> {
-    const { log, stage, signal, maxEntries = 1_000 } = this.#options
+    const { log, stage, signal, maxEntries = 5_000 } = this.#options
     const waitMs = this.#isSweeping ? 0 : IDLE_WAIT_MS
     const mustSweep = this.#isSweeping && this.#batchesSinceSweep >= BATCHES_PER_SWEEP
     const batch = mustSweep ? null : await log.next(stage.name, { maxEntries, waitMs, signal })
@@ -124,7 +133,7 @@ class StageRunner<Work> {
     const batch = this.#withoutDone(received)
     const startedMs = performance.now()
     const work = batch.entries.length === 0 ? null : stage.plan(batch)
-    const outlook = this.#reflected.after(batch)
+    let outlook = this.#reflected.after(batch)
     if (work === null && (this.#isSweeping || !this.#reflected.isWorthWriting(outlook))) {
       this.#reflected.settle(outlook)
       log.acknowledge(stage.name, batch.end)
@@ -134,10 +143,17 @@ class StageRunner<Work> {
       await inVisibleSnapshot(this.#options, [], ({ client }) => this.#move(client, batch.end, null))
       this.#position = batch.end
     }
-    this.#attempted = { to: batch.end, outlook, work }
+    const attempt: Attempt<Work> = { to: batch.end, outlook, work }
+    this.#attempted = attempt
     const said = await inVisibleSnapshot(this.#options, batch.xids, async (context) => {
       await faults?.hit(`${stage.name}:before-apply`)
-      if (work !== null) await stage.apply(work, context)
+      if (work !== null) {
+        await stage.apply(work, context)
+        if (stage.looksBeyond?.(work) === true) {
+          outlook = this.#reflected.after(batch, await emitBarrier(context.client, stage.name))
+          attempt.outlook = outlook
+        }
+      }
       if (stage.sweepNeeded?.() === true) this.#isSweeping = true
       await faults?.hit(`${stage.name}:after-apply`)
       const news = this.#isSweeping ? null : this.#reflected.news(outlook)

@@ -24,6 +24,11 @@ export interface Stage<Work> {
   deploy(pool: Pool): Promise<void>
   plan(batch: Batch): Work | null
   apply(work: Work, context: ApplyContext): Promise<void>
+  /**
+   * Whether applying `work` followed paths through rows of the snapshot, which may be newer than the batch: its end is
+   * then vouched for only when everything the snapshot held has been handled.
+   */
+  looksBeyond?(work: Work): boolean
   /** After the commit of `apply`: report what happened (events), never write. */
   committed?(work: Work): void
   /**

@@ -8,7 +8,7 @@ import type { Cause, FeatureMove, StageEvent } from '../log/stage.ts'
 
 const REMEMBERED = 10_000
 const SHOWN_MOVES = 4
-const SHOWN_CAUSES = 2
+const SHOWN_CAUSES = 1
 const SHOWN_CHARACTERS = 40
 
 export interface EventLine {
@@ -83,7 +83,9 @@ export class EventLines {
     const cause = this.#last.get(`${entity} ${key}`)
     const parts = [`${entity} ${value(key)}`]
     if (cause !== undefined && cause.causes.length > 0) {
-      parts[0] += ` ${listed(cause.causes, SHOWN_CAUSES, (one) => causeText(one, entity, key))}`
+      // What a person changed first: rows that came or went beside it say little to someone who watches.
+      const causes = [...cause.causes].sort((a, b) => Number(a.column === null) - Number(b.column === null))
+      parts[0] += ` ${listed(causes, SHOWN_CAUSES, (one) => causeText(one, entity, key))}`
     }
     if (cause !== undefined && cause.moves.length > 0) {
       const moves = listed(cause.moves, SHOWN_MOVES, (move) => `${move.feature} ${value(move.from)}→${value(move.to)}`)

@@ -102,6 +102,10 @@ class Recompute implements RecomputeStage {
     }
   }
 
+  looksBeyond({ plan }: RecomputeWork): boolean {
+    return plan.traces.length > 0
+  }
+
   committed(work: RecomputeWork): void {
     this.#count(work.counters)
     for (const event of work.events) this.#report(event)

@@ -44,7 +44,7 @@ export class EmbeddedLog implements Log {
   #confirmable: bigint | null = null
   #waitingAppends = 0
 
-  constructor({ stages, maxBytes = 32 * 1024 * 1024 }: EmbeddedLogOptions) {
+  constructor({ stages, maxBytes = 16 * 1024 * 1024 }: EmbeddedLogOptions) {
     this.#maxBytes = maxBytes
     this.#cursors = new Map([...stages].map(([stage, done]) => [stage, { done, next: 0 }]))
   }
