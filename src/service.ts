@@ -42,7 +42,7 @@ export interface ServiceOptions {
   readonly faults?: Faults | undefined
   /** Entries a stage takes at once. Default 5,000. */
   readonly maxEntries?: number
-  /** Entries held in memory between capture and stages, bytes. Default 32 MiB. */
+  /** Entries held in memory between capture and stages, bytes. Default 16 MiB. */
   readonly maxLogBytes?: number
 }
 
