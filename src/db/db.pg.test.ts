@@ -73,3 +73,24 @@ test('an unreachable server is worth repeating', async () => {
   )
   await pool.end()
 })
+
+test('options in the URL stand beside our own and cannot undo them', async () => {
+  await using db = await createTestDatabase('options')
+  const url = `${db.url}?options=${encodeURIComponent('-c statement_timeout=12345 -c max_parallel_workers_per_gather=4')}`
+  const pool = createPool({ url, applicationName: 'rescore test', max: 1 })
+  const { rows } = await pool.query(
+    `select current_setting('statement_timeout') as theirs, current_setting('max_parallel_workers_per_gather') as ours`,
+  )
+  await pool.end()
+  expect(rows).toEqual([{ theirs: '12345ms', ours: '0' }])
+})
+
+test('a transaction whose error was swallowed does not count as committed', async () => {
+  await using db = await createTestDatabase('swallowed')
+  const committing = withTransaction(db.pool, {}, async (client) => {
+    await client.query('create table kept (id integer)')
+    await expect(client.query('select 1 / 0')).rejects.toThrow('division by zero')
+  })
+  await expect(committing).rejects.toThrow('was rolled back')
+  expect((await db.query(`select to_regclass('kept') as found`)).rows).toEqual([{ found: null }])
+})

@@ -48,16 +48,24 @@ export interface PoolOptions {
   readonly onError?: (error: Error) => void
 }
 
+/** Our settings behind those of the URL, whose `options` would otherwise replace them. */
+function withSession(url: string): string {
+  const parsed = new URL(url)
+  const given = parsed.searchParams.get('options') ?? ''
+  const ours = SESSION.map((setting) => `-c ${setting}`).join(' ')
+  parsed.searchParams.set('options', `${given} ${ours}`.trim())
+  return parsed.href
+}
+
 export function createPool(options: PoolOptions): Pool {
   const { url, applicationName, max = 8, statementTimeoutMs = 0, onError = () => undefined } = options
   const pool = new pg.Pool({
-    connectionString: url,
+    connectionString: withSession(url),
     application_name: applicationName,
     max,
     types: exactTypes,
     connectionTimeoutMillis: 10_000,
     keepAlive: true,
-    options: SESSION.map((setting) => `-c ${setting}`).join(' '),
     ...(statementTimeoutMs > 0 ? { statement_timeout: statementTimeoutMs } : {}),
   })
   pool.on('error', onError)
@@ -99,7 +107,9 @@ export async function withTransaction<T>(
       `begin isolation level ${options.isolation ?? 'read committed'}${options.readOnly === true ? ' read only' : ''}`,
     )
     const result = await work(client)
-    await client.query('commit')
+    const { command } = await client.query('commit')
+    // A statement that failed and was caught by `work` leaves a transaction that PostgreSQL can only roll back.
+    if (command !== 'COMMIT') throw new Error('The transaction was rolled back, because a statement in it had failed.')
     return result
   } catch (error) {
     await client.query('rollback').catch((rollbackError: Error) => {
