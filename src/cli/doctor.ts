@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import { loadProject } from '../config.ts'
 import { compileGraph } from '../graph/compile.ts'
+import { pathColumns } from '../graph/path-columns.ts'
 import { examine } from '../observe/doctor.ts'
 import { type Common, command } from './command.ts'
 import { connect } from './connection.ts'
@@ -18,8 +19,16 @@ export function doctorCommand(signal: AbortSignal): Command {
       // Reached first, so that "not reachable" ends with its own exit code.
       await pool.query('select 1')
       const config = await loadProject(process.cwd())
-      const tables = compileGraph(config).tables.map((table) => table.id)
-      const problems = await examine({ pool, config, tables, slot: environment.RESCORE_SLOT, signal })
+      const graph = compileGraph(config)
+      const tables = graph.tables.map((table) => table.id)
+      const problems = await examine({
+        pool,
+        config,
+        tables,
+        paths: pathColumns(graph),
+        slot: environment.RESCORE_SLOT,
+        signal,
+      })
       if (problems.length > 0) process.exitCode = EXIT.problems
       if (options.json === true) return printJson({ problems })
       if (problems.length === 0) return print('nothing is wrong')

@@ -5,9 +5,10 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { type Pool, quoteTable } from '../db/pool.ts'
+import { type Pool, quoteIdent, quoteTable } from '../db/pool.ts'
 import type { ProjectConfig, SourceContext } from '../define/index.ts'
 import { asError, isRescoreError } from '../errors.ts'
+import type { PathColumn } from '../graph/path-columns.ts'
 
 export interface Problem {
   readonly check: string
@@ -20,6 +21,8 @@ export interface DoctorOptions {
   readonly config: ProjectConfig
   /** `schema.name` of every table whose changes are read. */
   readonly tables: readonly string[]
+  /** Columns that relations are followed through. */
+  readonly paths: readonly PathColumn[]
   readonly slot: string
   readonly signal: AbortSignal
 }
@@ -91,6 +94,22 @@ const identities: Check = async ({ pool, tables }) => {
       },
     ]
   })
+}
+
+/** Tables that connectors fill get theirs from them; this is for tables of the user’s own. */
+const indexes: Check = async ({ pool, paths }) => {
+  const { rows } = await pool.query<{ id: string; column: string }>(
+    `select p.id, p.column from unnest($1::text[], $2::text[]) as p(id, "column")
+     join pg_class c on c.oid = to_regclass(p.id)
+     join pg_attribute a on a.attrelid = c.oid and a.attname = p.column
+     where not exists (select from pg_index i where i.indrelid = c.oid and i.indkey[0] = a.attnum and i.indpred is null)`,
+    [paths.map(({ table }) => quoteTable(table.id)), paths.map(({ column }) => column)],
+  )
+  return rows.map(({ id, column }) => ({
+    check: 'indexes',
+    message: `No index begins with ${id}.${quoteIdent(column)}, through which rows are looked up with every change.`,
+    mend: `create index concurrently on ${id} (${quoteIdent(column)});`,
+  }))
 }
 
 const slotState: Check = async ({ pool, slot }) => {
@@ -198,6 +217,7 @@ function asProblem(check: string, error: unknown): Problem {
 const CHECKS: readonly (readonly [string, Check])[] = [
   ['server', server],
   ['tables', identities],
+  ['indexes', indexes],
   ['slot', slotState],
   ['models', modelFiles],
   ['connectors', connectors],
