@@ -56,6 +56,8 @@ export interface StageStatusOptions {
   readonly log: Log
   readonly stages: readonly WatchedStage[]
   readonly onError: (error: Error) => void
+  /** Default 1,000. */
+  readonly everyMs?: number
 }
 
 export class StageStatusWriter {
@@ -98,7 +100,7 @@ export class StageStatusWriter {
   async run(signal: AbortSignal): Promise<void> {
     let writtenMs = performance.now()
     while (!signal.aborted) {
-      await sleep(EVERY_MS, signal).catch(() => undefined)
+      await sleep(this.#options.everyMs ?? EVERY_MS, signal).catch(() => undefined)
       const nowMs = performance.now()
       try {
         for (const stage of this.#options.stages) await this.#write(stage, (nowMs - writtenMs) / 1_000)
