@@ -7,8 +7,7 @@ import { formatLsn } from '../db/lsn.ts'
 import type { FeatureValue } from '../define/index.ts'
 import type { FeatureMove } from '../log/stage.ts'
 import { timestampText } from './literals.ts'
-import type { Outcome } from './outcome.ts'
-import type { WriteContext } from './write.ts'
+import type { Outcome, WriteContext } from './outcome.ts'
 
 /** One document for all rows: arrays of documents would be quoted here and unquoted there, character by character. */
 const INSERT = `insert into rescore.feature_history

@@ -3,9 +3,18 @@
  * Invariant: an entity is gone, failed or computed, never two of them; a computed one whose row would not differ is not
  * written.
  */
+import type { Client } from '../db/pool.ts'
 import type { Dirty } from './affected.ts'
 import type { Computed, Failure } from './compute.ts'
 import type { LoadedRow } from './load.ts'
+
+/** The transaction it is written in. */
+export interface WriteContext {
+  readonly client: Client
+  /** Read before the snapshot: the version of everything written. */
+  readonly snapshotLsn: bigint
+  readonly epoch: number
+}
 
 export interface Outcome {
   readonly row: LoadedRow

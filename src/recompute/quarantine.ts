@@ -5,8 +5,7 @@
  */
 import type { Client } from '../db/pool.ts'
 import { textArray } from './literals.ts'
-import { failureOf, type Outcome } from './outcome.ts'
-import type { WriteContext } from './write.ts'
+import { failureOf, type Outcome, type WriteContext } from './outcome.ts'
 
 const PUT_ASIDE = `insert into rescore.quarantine as q (entity, key, feature, code, reason, epoch)
   select $1, u.*, $6 from unnest($2::text[], $3::text[], $4::text[], $5::text[]) as u order by 2

@@ -6,21 +6,15 @@
  * either everything of a batch is there, its position included, or nothing.
  */
 import { formatLsn } from '../db/lsn.ts'
-import { type Client, quoteIdent, quoteTable } from '../db/pool.ts'
+import { quoteIdent, quoteTable } from '../db/pool.ts'
 import type { FeatureValue } from '../define/index.ts'
 import { isPlanted } from '../faults.ts'
 import { writeHistory } from './history.ts'
 import { plainArray, textArray, timestampText } from './literals.ts'
-import { failureOf, isHealed, isOrphan, mustWrite, type Outcome } from './outcome.ts'
+import { failureOf, isHealed, isOrphan, mustWrite, type Outcome, type WriteContext } from './outcome.ts'
 import { featureType, type Program } from './program.ts'
 import { heal, putAside } from './quarantine.ts'
 import { type Statement, statement } from './statement.ts'
-
-export interface WriteContext {
-  readonly client: Client
-  readonly snapshotLsn: bigint
-  readonly epoch: number
-}
 
 function upsertSql(program: Program, isGuarded: boolean): string {
   const names = program.features.map(({ node }) => quoteIdent(node.feature.name))
