@@ -51,6 +51,8 @@ const say = (text: string) => void process.stderr.write(`${new Date().toISOStrin
 
 async function measure({ chosen, scale: scaleBy, file }: Options, signal: AbortSignal): Promise<void> {
   await using context = await openContext({ scale: scaleBy, signal, say })
+  // At the start: the commit may move while the measurements run.
+  const head = { date: new Date().toISOString(), scale: scaleBy, ...(await describeMachine(context.server.url)) }
   const figures: Record<string, Figures> = {}
   // What else the machine was busy with: figures taken on a busy one are worth less.
   const loadBefore: Record<string, number> = {}
@@ -68,7 +70,6 @@ async function measure({ chosen, scale: scaleBy, file }: Options, signal: AbortS
     }
     say(`${name} took ${Math.round((performance.now() - startedMs) / 1000)} s`)
   }
-  const head = { date: new Date().toISOString(), scale: scaleBy, ...(await describeMachine(context.server.url)) }
   const text = JSON.stringify({ ...head, loadBefore, targets: holdAgainstTargets(figures), figures }, null, 2)
   process.stdout.write(`${text}\n`)
   if (file === undefined) return
