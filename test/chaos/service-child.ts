@@ -31,6 +31,9 @@ export class ServiceChild implements AsyncDisposable {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       env: { ...process.env, RESCORE_TEST_FAULTS: faults, NODE_OPTIONS: '' },
     })
+    // A test that timed out never disposes, and a stopped process does not notice that the test is gone.
+    const kill = () => this.signal('SIGKILL')
+    process.once('exit', kill)
     let error: Ended['error'] = null
     this.#process.on('message', (message: FromService) => {
       if (message.type === 'running') this.#running.resolve()
@@ -38,7 +41,10 @@ export class ServiceChild implements AsyncDisposable {
       else error = message
     })
     this.#process.once('error', this.#ended.reject)
-    this.#process.once('close', (_, signal) => this.#ended.resolve({ signal, error }))
+    this.#process.once('close', (_, signal) => {
+      process.removeListener('exit', kill)
+      this.#ended.resolve({ signal, error })
+    })
   }
 
   /** In the parent's terms of a process: killed, failed, or told to end. */
