@@ -40,7 +40,7 @@ export interface ServiceOptions {
   /** Reading an undeclared input throws: development and tests. */
   readonly strict?: boolean
   readonly faults?: Faults | undefined
-  /** Entries a stage takes at once. Default 5,000. */
+  /** Entries a stage takes at once. Default 5,000 for recompute, 1,000 for score. */
   readonly maxEntries?: number
   /** Entries held in memory between capture and stages, bytes. Default 16 MiB. */
   readonly maxLogBytes?: number
@@ -57,6 +57,9 @@ export interface Service {
 }
 
 type Deployable = Pick<Stage<unknown>, 'deploy'>
+
+/** Feature rows of a backlog are mostly of different entities: larger batches save no work, and hold whole rows in memory. */
+const SCORE_ENTRIES = 1_000
 
 const FEATURES_AND_POSITIONS = (graph: Graph) => [
   ...[...graph.entities.values()].map((entity) => entity.featureTable),
@@ -187,7 +190,7 @@ async function wire(options: ServiceOptions, pool: Pool, graph: Graph, models: M
   const running = [
     capture.run(),
     runStage({ ...shared, stage: recompute }),
-    runStage({ ...shared, stage: score }),
+    runStage({ ...shared, stage: score, maxEntries: maxEntries ?? SCORE_ENTRIES }),
     status.run(signal),
     ...config.connectors.map((connector) =>
       superviseConnector({
