@@ -8,7 +8,7 @@
 import { Capture } from './capture/capture.ts'
 import { ensureCapture } from './capture/slot.ts'
 import { BudgetBook } from './connect/budget.ts'
-import { type ConnectLog, type ConnectReport, prepareConnector } from './connect/runner.ts'
+import { type ConnectFaults, type ConnectLog, type ConnectReport, prepareConnector } from './connect/runner.ts'
 import { superviseConnector } from './connect/supervise.ts'
 import { acquireLease } from './db/lease.ts'
 import { migrate } from './db/migrate.ts'
@@ -137,6 +137,10 @@ async function finish(
   if (first !== undefined) throw first
 }
 
+function landingFaults(faults: Faults): ConnectFaults {
+  return { beforeLand: () => faults.hit('connect:before-land'), afterLand: () => faults.hit('connect:after-land') }
+}
+
 async function wire(options: ServiceOptions, pool: Pool, graph: Graph, models: ModelSet) {
   const { url, config, signal, log, strict = false, faults, maxEntries } = options
   const withFaults = faults === undefined ? {} : { faults }
@@ -201,6 +205,7 @@ async function wire(options: ServiceOptions, pool: Pool, graph: Graph, models: M
         budgets,
         foreignKeys: pathColumns(graph),
         ...(reportConnector === undefined ? {} : { report: reportConnector }),
+        ...(faults === undefined ? {} : { faults: landingFaults(faults) }),
       }),
     ),
   ]

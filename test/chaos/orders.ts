@@ -3,6 +3,8 @@
 export interface ServiceOrder {
   readonly url: string
   readonly slot: string
+  /** The test project on tables of its own, or the repository's, whose connector reads a portal named by the environment. */
+  readonly project: 'test' | 'repository'
 }
 
 export type ToService =

@@ -23,13 +23,13 @@ export class ServiceChild implements AsyncDisposable {
   readonly #running = Promise.withResolvers<void>()
   readonly #ended = Promise.withResolvers<Ended>()
 
-  constructor(order: ServiceOrder, faults: string) {
+  constructor(order: ServiceOrder, environment: Readonly<Record<string, string>>) {
     this.#process = fork(PROGRAM, [JSON.stringify(order)], {
       execPath: stripsTypes ? process.execPath : NODE_24,
       // The test runner's own flags are not the service's.
       execArgv: [],
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-      env: { ...process.env, RESCORE_TEST_FAULTS: faults, NODE_OPTIONS: '' },
+      env: { ...process.env, NODE_OPTIONS: '', ...environment },
     })
     // A test that timed out never disposes, and a stopped process does not notice that the test is gone.
     const kill = () => this.signal('SIGKILL')
@@ -100,5 +100,23 @@ export class ServiceChild implements AsyncDisposable {
 
 /** @param faults as RESCORE_TEST_FAULTS takes them */
 export function startChild(place: Place, faults = ''): ServiceChild {
-  return new ServiceChild({ url: place.url, slot: slotOf(place) }, faults)
+  const order: ServiceOrder = { url: place.url, slot: slotOf(place), project: 'test' }
+  return new ServiceChild(order, { RESCORE_TEST_FAULTS: faults })
+}
+
+/** The repository's own project, its connector reading this portal. */
+export function startConnectedChild(
+  place: Place,
+  portal: { readonly url: string; readonly token: string },
+  faults = '',
+): ServiceChild {
+  const order: ServiceOrder = { url: place.url, slot: slotOf(place), project: 'repository' }
+  return new ServiceChild(order, {
+    RESCORE_TEST_FAULTS: faults,
+    HUBSPOT_BASE_URL: portal.url,
+    HUBSPOT_ACCESS_TOKEN: portal.token,
+    HUBSPOT_POLL_MS: '100',
+    HUBSPOT_CALLS_PER_10S: '100000',
+    HUBSPOT_SEARCHES_PER_SECOND: '10000',
+  })
 }

@@ -1,8 +1,9 @@
 /**
- * The service as a program of its own that the chaos tests kill, stop and hold: wired as `rescore start` wires it, on the
- * test project, with faults from RESCORE_TEST_FAULTS and from messages.
+ * The service as a program of its own that the chaos tests kill, stop and hold: wired as `rescore start` wires it, with
+ * faults from RESCORE_TEST_FAULTS and from messages.
  * Invariant: it never outlives the test: when the channel to it closes, it ends.
  */
+import { loadProject } from '../../src/config.ts'
 import { asError } from '../../src/errors.ts'
 import { type Faults, faultsFromEnvironment } from '../../src/faults.ts'
 import { startService } from '../../src/service.ts'
@@ -45,10 +46,11 @@ const faults: Faults = {
   },
 }
 
-async function run(order: ServiceOrder): Promise<void> {
+async function run({ url, slot, project }: ServiceOrder): Promise<void> {
   const service = await startService({
-    ...order,
-    config: projectConfig,
+    url,
+    slot,
+    config: project === 'test' ? projectConfig : await loadProject(process.cwd()),
     publication: 'chaos',
     signal: new AbortController().signal,
     log: { info: () => undefined, warn: () => undefined },
