@@ -16,9 +16,11 @@ create table rescore.capture (
 
 -- A stage's position, moved by compare-and-set in the transaction of its effects: the dedupe and the fence.
 -- reflected_* is what the stage vouches for; it is captured itself, so the next stage learns it in log order.
+-- fence grows with each process that takes the stage over: what an older one still wants to move is refused.
 create table rescore.stage_position (
   stage text not null,
   partition integer not null default 0,
+  fence bigint not null default 0,
   lsn pg_lsn not null,
   index integer not null,
   reflected_lsn pg_lsn not null,

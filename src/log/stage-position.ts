@@ -2,7 +2,8 @@
  * The stored position of a stage: the dedupe of its batches and the fence against a second copy of it.
  *
  * Invariants: it moves only by compare-and-set, in the transaction of the effects; a row that does not stand where this
- * process left it belongs to another one. The reflected position only grows.
+ * process left it belongs to another one. Who takes a stage over raises its fence first: a process that stood still
+ * meanwhile moves nothing any more, and so never fences the one that took over. The reflected position only grows.
  */
 import { formatLsn, parseLsn } from '../db/lsn.ts'
 import type { Client, Pool, Queryable } from '../db/pool.ts'
@@ -41,18 +42,42 @@ export async function readStored(pool: Pool, stage: string): Promise<StoredPosit
   return { position: { lsn: parseLsn(row.lsn), index: row.index }, reflectedLsn: parseLsn(row.reflected) }
 }
 
+export interface Taken extends StoredPosition {
+  readonly fence: bigint
+}
+
+/** Makes the stage this process's own: from now on only this fence moves it. */
+export async function takePosition(pool: Pool, stage: string): Promise<Taken> {
+  const { rows } = await pool.query<{ lsn: string; index: number; reflected: string; fence: bigint }>(
+    `insert into rescore.stage_position as p (stage, lsn, index, reflected_lsn, fence) values ($1, '0/0', 0, '0/0', 1)
+     on conflict (stage, partition) do update set fence = p.fence + 1
+     returning p.lsn::text, p.index, p.reflected_lsn::text as reflected, p.fence`,
+    [stage],
+  )
+  const row = rows[0]
+  if (row === undefined) throw fenced(stage)
+  const position = { lsn: parseLsn(row.lsn), index: row.index }
+  return { position, reflectedLsn: parseLsn(row.reflected), fence: row.fence }
+}
+
+/** Where a process believes its stage to stand, and by what right. */
+export interface Held {
+  readonly position: Position
+  readonly fence: bigint
+}
+
 /** The stored position of a stage; START for one that never ran. */
 export async function readPosition(pool: Pool, stage: string): Promise<Position> {
   return (await readStored(pool, stage)).position
 }
 
 /** A sweep moves no position, so the row is locked instead: held by, or moved under, one process at a time. */
-export async function holdPosition(client: Client, stage: string, at: Position): Promise<void> {
+export async function holdPosition(client: Client, stage: string, { position, fence }: Held): Promise<void> {
   const { rowCount } = await client.query({
     name: 'rescore-hold-position',
     text: `select from rescore.stage_position
-           where stage = $1 and partition = 0 and lsn = $2 and index = $3 for update`,
-    values: [stage, formatLsn(at.lsn), at.index],
+           where stage = $1 and partition = 0 and lsn = $2 and index = $3 and fence = $4 for update`,
+    values: [stage, formatLsn(position.lsn), position.index, fence],
   })
   if (rowCount === 0) throw fenced(stage)
 }
@@ -70,11 +95,11 @@ export async function emitBarrier(database: Queryable, stage: string): Promise<b
   return parseLsn(rows[0]?.lsn ?? '0/0')
 }
 
-/** @throws RescoreError LOG_FENCED when the stored position is not `from` */
+/** @throws RescoreError LOG_FENCED when the stored position and fence are not `from` */
 export async function movePosition(
   client: Client,
   stage: string,
-  move: { readonly from: Position; readonly to: Position; readonly reflected: Reflected | null },
+  move: { readonly from: Held; readonly to: Position; readonly reflected: Reflected | null },
 ): Promise<void> {
   const { from, to, reflected } = move
   const { rowCount } = await client.query({
@@ -83,15 +108,16 @@ export async function movePosition(
            set lsn = $4, index = $5, moved_at = clock_timestamp(),
                reflected_lsn = greatest(reflected_lsn, coalesce($6::pg_lsn, reflected_lsn)),
                reflected_at = coalesce($7::timestamptz, reflected_at)
-           where stage = $1 and partition = 0 and lsn = $2 and index = $3`,
+           where stage = $1 and partition = 0 and lsn = $2 and index = $3 and fence = $8`,
     values: [
       stage,
-      formatLsn(from.lsn),
-      from.index,
+      formatLsn(from.position.lsn),
+      from.position.index,
       formatLsn(to.lsn),
       to.index,
       reflected === null ? null : formatLsn(reflected.lsn),
       reflected === null || reflected.atMs === 0 ? null : new Date(reflected.atMs).toISOString(),
+      from.fence,
     ],
   })
   if (rowCount === 0) throw fenced(stage)

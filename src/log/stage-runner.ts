@@ -17,12 +17,12 @@ import { isDone, type Outlook, ReflectedPosition } from './reflected.ts'
 import type { Report, Stage } from './stage.ts'
 import {
   emitBarrier,
-  ensurePosition,
   fenced,
   holdPosition,
   movePosition,
   type Reflected,
   readStored,
+  takePosition,
 } from './stage-position.ts'
 import { inVisibleSnapshot } from './visibility.ts'
 
@@ -53,6 +53,7 @@ class StageRunner<Work> {
   readonly #options: StageRunnerOptions<Work>
   readonly #reflected: ReflectedPosition
   #position: Position = START
+  #fence = 0n
   /** Where a commit whose answer is not known would have left the position. */
   #attempted: Attempt<Work> | null = null
   #isSweeping = true
@@ -88,9 +89,9 @@ class StageRunner<Work> {
 
   async #start(): Promise<void> {
     const { pool, stage, log } = this.#options
-    await ensurePosition(pool, stage.name)
-    const stored = await readStored(pool, stage.name)
+    const stored = await takePosition(pool, stage.name)
     this.#position = stored.position
+    this.#fence = stored.fence
     const mayBeWithheld = stage.upstream === null && stored.position.lsn > stored.reflectedLsn
     this.#reflected.restore(stored, mayBeWithheld ? await emitBarrier(pool, stage.name) : 0n)
     log.acknowledge(stage.name, stored.position)
@@ -184,7 +185,7 @@ class StageRunner<Work> {
     this.#attempted = { to: this.#position, outlook: this.#reflected.settled, work: null }
     const news = this.#reflected.news(this.#reflected.settled)
     const isMoreLeft = await inVisibleSnapshot(this.#options, [], async (context) => {
-      await holdPosition(context.client, stage.name, this.#position)
+      await holdPosition(context.client, stage.name, { position: this.#position, fence: this.#fence })
       const left = await stage.sweep(context)
       // Only when nothing is left is everything settled true.
       if (!left) await this.#move(context.client, this.#position, news)
@@ -199,7 +200,8 @@ class StageRunner<Work> {
   }
 
   #move(client: Parameters<typeof movePosition>[0], to: Position, reflected: Reflected | null): Promise<void> {
-    return movePosition(client, this.#options.stage.name, { from: this.#position, to, reflected })
+    const from = { position: this.#position, fence: this.#fence }
+    return movePosition(client, this.#options.stage.name, { from, to, reflected })
   }
 }
 
