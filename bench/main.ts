@@ -56,6 +56,8 @@ async function measure({ chosen, scale: scaleBy, file }: Options, signal: AbortS
   const figures: Record<string, Figures> = {}
   // What else the machine was busy with: figures taken on a busy one are worth less.
   const loadBefore: Record<string, number> = {}
+  const textOf = () =>
+    `${JSON.stringify({ ...head, loadBefore, targets: holdAgainstTargets(figures), figures }, null, 2)}\n`
   for (const { name, run } of chosen) {
     say(`--- ${name}`)
     loadBefore[name] = round(loadavg()[0] ?? 0, 2)
@@ -69,12 +71,15 @@ async function measure({ chosen, scale: scaleBy, file }: Options, signal: AbortS
       say(`${name} failed: ${asError(error).stack}`)
     }
     say(`${name} took ${Math.round((performance.now() - startedMs) / 1000)} s`)
+    // After each, so that a run that is cut short leaves what it has.
+    if (file !== undefined) await save(file, textOf())
   }
-  const text = JSON.stringify({ ...head, loadBefore, targets: holdAgainstTargets(figures), figures }, null, 2)
-  process.stdout.write(`${text}\n`)
-  if (file === undefined) return
+  process.stdout.write(textOf())
+}
+
+async function save(file: string, text: string): Promise<void> {
   await mkdir(dirname(file), { recursive: true })
-  await writeFile(file, `${text}\n`)
+  await writeFile(file, text)
 }
 
 const stopping = new AbortController()
