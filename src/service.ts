@@ -56,6 +56,9 @@ export interface Service {
   readonly done: Promise<void>
 }
 
+/** A machine that stands still in a transaction holds its locks no longer than this; computing a batch takes seconds. */
+const IDLE_IN_TRANSACTION_MS = 60_000
+
 type Deployable = Pick<Stage<unknown>, 'deploy'>
 
 /** Feature rows of a backlog are mostly of different entities: larger batches save no work, and hold whole rows in memory. */
@@ -93,7 +96,13 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const signal = AbortSignal.any([options.signal, failure.signal])
   const graph = compileGraph(config)
   const onPoolError = (error: Error) => log.warn({ error: error.message }, 'An idle database connection was lost.')
-  const pool = createPool({ url, applicationName: 'rescore', max: 12, onError: onPoolError })
+  const pool = createPool({
+    url,
+    applicationName: 'rescore',
+    max: 12,
+    idleInTransactionMs: IDLE_IN_TRANSACTION_MS,
+    onError: onPoolError,
+  })
   let models: ModelSet | null = null
   try {
     models = await loadModels(config.models, { signal })

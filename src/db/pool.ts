@@ -44,6 +44,8 @@ export interface PoolOptions {
   readonly applicationName: string
   readonly max?: number
   readonly statementTimeoutMs?: number
+  /** How long a transaction may stand idle before the server ends its session, and with it its locks. Default: for ever. */
+  readonly idleInTransactionMs?: number
   /** Told of errors of idle connections; the pool itself replaces them. */
   readonly onError?: (error: Error) => void
 }
@@ -58,7 +60,14 @@ function withSession(url: string): string {
 }
 
 export function createPool(options: PoolOptions): Pool {
-  const { url, applicationName, max = 8, statementTimeoutMs = 0, onError = () => undefined } = options
+  const {
+    url,
+    applicationName,
+    max = 8,
+    statementTimeoutMs = 0,
+    idleInTransactionMs = 0,
+    onError = () => undefined,
+  } = options
   const pool = new pg.Pool({
     connectionString: withSession(url),
     application_name: applicationName,
@@ -67,6 +76,7 @@ export function createPool(options: PoolOptions): Pool {
     connectionTimeoutMillis: 10_000,
     keepAlive: true,
     ...(statementTimeoutMs > 0 ? { statement_timeout: statementTimeoutMs } : {}),
+    ...(idleInTransactionMs > 0 ? { idle_in_transaction_session_timeout: idleInTransactionMs } : {}),
   })
   pool.on('error', onError)
   // The pool listens only to idle clients: one lost while in use would be an uncaught exception, beside its own error.
@@ -125,6 +135,7 @@ const RETRIABLE_SQLSTATES = new Set([
   '40001', // serialization_failure
   '40P01', // deadlock_detected
   '55P03', // lock_not_available
+  '25P03', // idle_in_transaction_session_timeout
   '57P01', // admin_shutdown
   '57P02', // crash_shutdown
   '57P03', // cannot_connect_now
