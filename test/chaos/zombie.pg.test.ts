@@ -22,6 +22,16 @@ async function cutOff(place: Place, service: ServiceChild): Promise<void> {
   expect(rows.length).toBeGreaterThanOrEqual(1)
 }
 
+async function holdsLease({ pool }: Place, service: ServiceChild): Promise<boolean> {
+  const { rows } = await pool.query(
+    `select from pg_stat_activity a join pg_locks l using (pid)
+     where a.application_name like format('rescore service, process %s on %%', $1::text)
+       and l.locktype = 'advisory' and l.granted`,
+    [service.pid],
+  )
+  return rows.length > 0
+}
+
 async function openTransactions({ pool, name }: Place): Promise<number> {
   const { rows } = await pool.query<{ count: number }>(
     `select count(*)::integer as count from pg_stat_activity
@@ -47,13 +57,15 @@ test('a service that stood still while another took over ends, and overwrites no
     zombie.signal('SIGSTOP')
     await cutOff(database, zombie)
     await using successor = startChild(database)
-    await successor.running()
+    // It may have to wait for what the zombie has locked, so that it runs is known only later.
+    await eventually(async () => expect(await holdsLease(database, successor)).toBe(true))
     await sleep(afterMs)
     zombie.signal('SIGCONT')
     const { error } = await zombie.ended
     expect(['DB_LEASE_HELD', 'LOG_FENCED']).toContain(error?.code)
     await load.stop()
     // By the successor, which the zombie did not fence.
+    await successor.running()
     expect((await checker.check(database)).differences, `stopped after ${afterMs} ms`).toEqual([])
   }
 })
