@@ -116,6 +116,38 @@ test('a position moved by another process in the middle of a batch fences this o
   expect(await applied(db.pool)).toEqual([])
 })
 
+test('whoever takes a stage over fences the one before, whichever of the two moves next', async () => {
+  await using db = await prepared()
+  await using zombie = start(db.pool, copying())
+  await append(zombie.log, 100, [row(100)])
+  await reflectedUntil(db.pool, 100)
+  await using successor = start(db.pool, copying())
+  await eventually(async () => {
+    const { rows } = await db.query<{ fence: bigint }>('select fence from rescore.stage_position where stage = $1', [
+      NAME,
+    ])
+    expect(rows).toEqual([{ fence: 2n }])
+  })
+  await append(zombie.log, 200, [row(200)])
+  await expect(zombie.done).rejects.toMatchObject({ code: 'LOG_FENCED', fate: 'stop' })
+  await append(successor.log, 200, [row(200)])
+  await reflectedUntil(db.pool, 200)
+  expect(await applied(db.pool)).toEqual(['100.0', '200.0'])
+})
+
+test('a batch whose paths were followed in a newer snapshot is vouched for once everything in it was handled', async () => {
+  await using db = await prepared()
+  await using running = start(db.pool, copying({ looksBeyond: () => true }))
+  await append(running.log, 100, [row(100)])
+  await eventually(async () => expect(await applied(db.pool)).toEqual(['100.0']))
+  expect((await readStored(db.pool, NAME)).reflectedLsn).toBe(0n)
+  // Where the barrier that the stage asked for comes through: behind all that its snapshot held.
+  const { rows } = await db.query<{ lsn: bigint }>(`select (pg_current_wal_insert_lsn() - '0/0')::bigint as lsn`)
+  const behind = Number(rows[0]?.lsn ?? 0n)
+  await append(running.log, behind, [barrier(behind)])
+  await reflectedUntil(db.pool, behind)
+})
+
 test('a transaction handed over in pieces is vouched for with its last entry, not before', async () => {
   await using db = await prepared()
   await using running = start(db.pool, copying())
