@@ -61,16 +61,9 @@ async function ensureTable(client: Queryable, table: Table): Promise<void> {
 }
 
 /**
- * Second and later columns of a multi-column key are looked up by the graph's reverse paths; the first is served by
- * the primary key.
- */
-function keyIndexes(table: Table): readonly ColumnReference[] {
-  return table.key.slice(1).map((column) => ({ table, column }))
-}
-
-/**
  * @param client a connection inside a transaction
- * @param foreignKeys columns that relations go through; each gets an index
+ * @param foreignKeys columns that relations go through; each gets an index. No other column does: a load pays for every
+ *   index on every row
  * @throws RescoreError CONNECT_COLUMN_TYPE
  */
 export async function ensureSourceTables(
@@ -81,7 +74,9 @@ export async function ensureSourceTables(
   await client.query('select pg_advisory_xact_lock($1)', [ADVISORY_LOCK.sourceTables])
   const unique = [...new Map(tables.map((table) => [table.id, table])).values()]
   for (const table of unique) await ensureTable(client, table)
-  for (const { table, column } of [...unique.flatMap(keyIndexes), ...foreignKeys]) {
+  for (const { table, column } of foreignKeys) {
+    // The primary key serves it.
+    if (table.key[0] === column) continue
     const name = `${table.name}_${column}_idx`.slice(0, 63)
     await client.query(
       `create index if not exists ${quoteIdent(name)} on ${quoteTable(table.id)} (${quoteIdent(column)})`,
