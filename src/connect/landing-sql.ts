@@ -29,7 +29,7 @@ const match = (columns: readonly string[], left: string, right: string) =>
 
 function recordset(table: Table, columns: readonly string[], parameter: number, alias: string): string {
   const types = columns.map((name) => `${quoteIdent(name)} ${POSTGRES_TYPE[columnOf(table, name).kind]}`)
-  return `jsonb_to_recordset($${parameter}::jsonb) as ${alias}(${types.join(', ')})`
+  return `json_to_recordset($${parameter}::json) as ${alias}(${types.join(', ')})`
 }
 
 export function keyText(table: Table, row: SourceRow): string {
