@@ -90,10 +90,10 @@ create table rescore.model_definition (
 -- Append-only: changed values only; valid from valid_at until the next row of the same key.
 -- json, not jsonb: written with every change and read by key only, and jsonb costs as much again to write.
 create table rescore.feature_history (
-  id bigint generated always as identity primary key,
+  id bigint generated always as identity,
   entity text not null,
   key text not null,
-  -- {"feature": {"from": .., "to": ..}}; null for a row deleted
+  -- {"feature": {"from": .., "to": ..}}, without "from" in an insert; null for a row deleted
   changed json,
   op text not null check (op in ('insert', 'update', 'delete')),
   causes json not null,
@@ -101,9 +101,9 @@ create table rescore.feature_history (
   epoch integer not null,
   snap_lsn pg_lsn not null,
   valid_at timestamptz not null,
-  recorded_at timestamptz not null default clock_timestamp()
+  recorded_at timestamptz not null default clock_timestamp(),
+  primary key (entity, key, id)
 );
-create index on rescore.feature_history (entity, key, id);
 
 create table rescore.classification (
   model text not null,
@@ -125,11 +125,11 @@ create table rescore.classification (
   scored_at timestamptz not null default clock_timestamp(),
   primary key (model, key)
 );
-alter table rescore.classification replica identity full;
 create index on rescore.classification (entity, key);
 
+-- What a score was made from is the feature history of its entity up to features_lsn.
 create table rescore.classification_history (
-  id bigint generated always as identity primary key,
+  id bigint generated always as identity,
   model text not null,
   entity text not null,
   key text not null,
@@ -141,12 +141,10 @@ create table rescore.classification_history (
   model_version text not null,
   artifact_hash text not null,
   features_lsn pg_lsn not null,
-  -- {"feature": value} of every input, as scored
-  inputs json,
   source_at timestamptz,
-  scored_at timestamptz not null default clock_timestamp()
+  scored_at timestamptz not null default clock_timestamp(),
+  primary key (entity, key, id)
 );
-create index on rescore.classification_history (entity, key, id);
 
 -- Entities whose features cannot be computed: kept aside with the reason, healed by the next change of an input.
 -- Stored values stay as they last were and are not vouched for while the row is here.

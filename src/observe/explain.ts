@@ -49,7 +49,8 @@ export interface Explanation {
   readonly steps: readonly ExplainedStep[]
 }
 
-type Moves = Readonly<Record<string, { readonly from: FeatureMove['from']; readonly to: FeatureMove['to'] }>>
+/** An insert says no `from`: everything moves from nothing. */
+type Moves = Readonly<Record<string, { readonly from?: FeatureMove['from']; readonly to: FeatureMove['to'] }>>
 
 interface ScoreRow {
   readonly model: string
@@ -99,7 +100,7 @@ function steps(features: readonly FeatureRow[], scores: readonly ScoreRow[]): Ex
       op: row.op,
       causes,
       causesLeftOut: Math.max(0, row.cause_count - causes.length),
-      moves: Object.entries(row.changed ?? {}).map(([feature, { from, to }]) => ({ feature, from, to })),
+      moves: Object.entries(row.changed ?? {}).map(([feature, { from = null, to }]) => ({ feature, from, to })),
       scores: made.map(score),
     }
   })

@@ -20,7 +20,7 @@ test('explain ties each score to the features it was made from, newest first', a
   }
   await database.query(
     `insert into rescore.feature_history (entity, key, changed, op, causes, cause_count, epoch, snap_lsn, valid_at) values
-     ('company', '1', '{"team": {"from": null, "to": 12}}', 'insert', '[]', 0, 1, '0/10', '2026-01-01'),
+     ('company', '1', '{"team": {"to": 12}}', 'insert', '[]', 0, 1, '0/10', '2026-01-01'),
      ('company', '1', '{"team": {"from": 12, "to": 15}}', 'update', $1, 3, 1, '0/30', '2026-01-02'),
      ('company', '2', '{"team": {"from": 1, "to": 2}}', 'update', '[]', 0, 1, '0/30', '2026-01-02')`,
     [JSON.stringify([cause])],

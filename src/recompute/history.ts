@@ -26,18 +26,24 @@ function valueJson(value: FeatureValue): string {
   return typeof value === 'string' ? JSON.stringify(value) : String(value)
 }
 
-function changedJson(moves: readonly FeatureMove[]): string {
-  // Feature names are identifiers (a-z, 0-9, _). Joined by hand: objects of this many keys are slow to make.
-  const members = moves.map(({ feature, from, to }) => `"${feature}":{"from":${valueJson(from)},"to":${valueJson(to)}}`)
-  return `{${members.join(',')}}`
+/** What an insert moves, it moves from nothing, which needs no saying. */
+function changedJson(moves: readonly FeatureMove[], isInsert: boolean): string {
+  // Feature names are identifiers (a-z, 0-9, _). Put together by hand: objects of this many keys are slow to make.
+  let members = ''
+  for (const { feature, from, to } of moves) {
+    const before = isInsert ? '' : `"from":${valueJson(from)},`
+    members += `${members === '' ? '' : ','}"${feature}":{${before}"to":${valueJson(to)}}`
+  }
+  return `{${members}}`
 }
 
 function rowJson(outcome: Outcome): string {
   const { row, dirty, computed } = outcome
-  const changed = computed === null ? 'null' : changedJson(computed.moves)
+  const op = operationOf(outcome)
+  const changed = computed === null ? 'null' : changedJson(computed.moves, op === 'insert')
   const validAt = dirty === null ? 'null' : `"${timestampText(dirty.newestCauseMs)}"`
   return (
-    `{"key":${JSON.stringify(row.key)},"op":"${operationOf(outcome)}","changed":${changed},` +
+    `{"key":${JSON.stringify(row.key)},"op":"${op}","changed":${changed},` +
     `"causes":${JSON.stringify(dirty?.causes ?? [])},"cause_count":${dirty?.causeCount ?? 0},"valid_at":${validAt}}`
   )
 }

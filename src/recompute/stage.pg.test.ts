@@ -65,7 +65,7 @@ test('history tells from, to and why; a change that moves nothing, and one of th
   expect(await history(db)).toMatchObject([
     {
       op: 'insert',
-      changed: { size: { from: null, to: 5 }, deal_sum: { from: null, to: 0 } },
+      changed: { size: { to: 5 }, deal_sum: { to: 0 } },
       cause_count: 1,
       epoch: 1,
     },

@@ -35,7 +35,6 @@ test('a first load is scored with its provenance, its history and an event per e
     from_label: null,
     to_label: 'busy',
     features_lsn: '0/10',
-    inputs: { amount: null, visits: 3, is_partner: null },
   })
   expect(s.events).toMatchObject([
     { type: 'scored', model: 'pair', entity: 'shop', key: '1', from: null, sourceAtMs: null },

@@ -45,13 +45,13 @@ const SAVE = (guard: string) => `insert into rescore.classification as t
 /** One document for all rows: arrays of documents would be quoted here and unquoted there, character by character. */
 const REMEMBER = `insert into rescore.classification_history
     (model, entity, model_version, artifact_hash,
-     key, op, from_label, from_probability, to_label, to_probability, features_lsn, source_at, inputs)
+     key, op, from_label, from_probability, to_label, to_probability, features_lsn, source_at)
   select $1, $2, $3, $4,
     u.key, case when u.from_label is null then 'insert' else 'update' end,
-    u.from_label, u.from_probability, u.to_label, u.to_probability, u.features_lsn, u.source_at, u.inputs
+    u.from_label, u.from_probability, u.to_label, u.to_probability, u.features_lsn, u.source_at
   from json_to_recordset($5::json)
     as u (key text, from_label text, from_probability double precision, to_label text, to_probability double precision,
-      features_lsn pg_lsn, source_at timestamptz, inputs json)
+      features_lsn pg_lsn, source_at timestamptz)
   order by u.key`
 
 /** The deletion stands under the step of the feature history in which the entity went. */
@@ -67,14 +67,8 @@ const REMOVE = `with gone as (
     from gone g order by g.key)
   select key from gone`
 
-function inputsJson(loaded: LoadedModel, { values }: FeatureRow): string {
-  // Feature names are identifiers and values numbers or booleans. Joined by hand: objects of many keys are slow to make.
-  const members = loaded.manifest.inputs.map(({ feature }, index) => `"${feature}":${values[index] ?? null}`)
-  return `{${members.join(',')}}`
-}
-
-function historyJson(loaded: LoadedModel, { key, stored, classification, features }: Outcome): string {
-  const plain = JSON.stringify({
+function historyJson({ key, stored, classification, features }: Outcome): string {
+  return JSON.stringify({
     key,
     from_label: stored?.label ?? null,
     from_probability: stored?.probability ?? null,
@@ -83,7 +77,6 @@ function historyJson(loaded: LoadedModel, { key, stored, classification, feature
     features_lsn: features.snapLsn,
     source_at: features.sourceAt,
   })
-  return `${plain.slice(0, -1)},"inputs":${inputsJson(loaded, features)}}`
 }
 
 /** Returns the outcomes that are in the table now, without those the guard refused. */
@@ -118,7 +111,7 @@ export async function saveOutcomes(
     await context.client.query({
       name: 'rescore-remember',
       text: REMEMBER,
-      values: [...of, `[${different.map((outcome) => historyJson(loaded, outcome)).join(',')}]`],
+      values: [...of, `[${different.map(historyJson).join(',')}]`],
     })
   }
   return written

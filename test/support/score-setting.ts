@@ -82,7 +82,7 @@ export async function classifications({ database }: Setting) {
 
 export async function history({ database }: Setting) {
   const { rows } = await database.query(
-    `select key, op, from_label, to_label, features_lsn::text, inputs from rescore.classification_history order by id`,
+    `select key, op, from_label, to_label, features_lsn::text from rescore.classification_history order by id`,
   )
   return rows
 }
