@@ -53,6 +53,20 @@ describe('coerceValue', () => {
     expect(coerceValue(kind, value)).toBeUndefined()
   })
 
+  it('takes a date exactly when the calendar has it', () => {
+    const part = (max: number, digits: number) =>
+      fc.integer({ min: 0, max }).map((count) => String(count).padStart(digits, '0'))
+    const dates = fc.tuple(part(9_999, 4), part(14, 2), part(33, 2)).map((parts) => parts.join('-'))
+    fc.assert(
+      fc.property(dates, (date) => {
+        const read = new Date(`${date}T00:00:00Z`)
+        const exists = !Number.isNaN(read.getTime()) && read.toISOString().startsWith(date) && date >= '0001'
+        expect(coerceValue('date', date)).toBe(exists ? date : undefined)
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+
   it.each(['', null, undefined])('takes %j as null for every kind', (value) => {
     for (const kind of ['text', 'number', 'boolean', 'timestamp', 'json'] as const) {
       expect(coerceValue(kind, value)).toBeNull()
