@@ -14,10 +14,15 @@ function cell(table: Table, column: string, value: CellValue): unknown {
   return value
 }
 
+/** Only these kinds of values may need another form; a row without them goes as it is, which is most of a load. */
+const isPlain = (value: CellValue) => typeof value !== 'bigint' && typeof value !== 'number'
+
 function document(table: Table, rows: readonly SourceRow[]): string {
   return JSON.stringify(
     rows.map((row) =>
-      Object.fromEntries(Object.entries(row).map(([column, value]) => [column, cell(table, column, value)])),
+      Object.values(row).every(isPlain)
+        ? row
+        : Object.fromEntries(Object.entries(row).map(([column, value]) => [column, cell(table, column, value)])),
     ),
   )
 }
