@@ -19,6 +19,7 @@ import type { Faults } from './faults.ts'
 import { compileGraph } from './graph/compile.ts'
 import type { Graph } from './graph/graph.ts'
 import { pathColumns } from './graph/path-columns.ts'
+import { valueColumns } from './graph/value-columns.ts'
 import { EmbeddedLog } from './log/embedded/embedded-log.ts'
 import type { Report, Stage } from './log/stage.ts'
 import { ensurePosition, readPosition } from './log/stage-position.ts'
@@ -185,6 +186,7 @@ async function wire(options: ServiceOptions, pool: Pool, graph: Graph, models: M
     slot: options.slot,
     publication: options.publication,
     log: changes,
+    values: valueColumns(graph),
     signal,
     onError: (error, retryInMs) =>
       log.warn({ error: asError(error).message, retryInMs: Math.round(retryInMs) }, 'Capture lost its connection.'),

@@ -12,6 +12,7 @@ import { formatLsn } from '../db/lsn.ts'
 import { isRetriableDbError, type Pool, parseDatabaseUrl } from '../db/pool.ts'
 import { isRescoreError, RescoreError } from '../errors.ts'
 import { isPlanted } from '../faults.ts'
+import type { ValueColumns } from '../graph/value-columns.ts'
 import type { Chunk, Log } from '../log/log.ts'
 import { comparePositions, type Position, START } from '../log/position.ts'
 import { Assembler } from './assembler.ts'
@@ -33,6 +34,8 @@ export interface CaptureOptions {
   readonly slot: string
   readonly publication: string
   readonly log: Log
+  /** The columns whose values are put into the log, by table; a table that is not in it is taken whole. */
+  readonly values?: ValueColumns
   readonly signal: AbortSignal
   /** How often what is confirmable is written down and told to the slot at most. */
   readonly confirmEveryMs?: number
@@ -110,7 +113,7 @@ export class Capture {
 
   #connect(): Connection {
     const { url, slot, publication, signal, statusEveryMs = 10_000, silenceMs = 120_000 } = this.#options
-    const decoder = new PgoutputDecoder()
+    const decoder = new PgoutputDecoder(this.#options.values)
     const assembler = new Assembler()
     const session = openSession({
       connection: parseDatabaseUrl(url),

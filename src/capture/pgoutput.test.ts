@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { isRescoreError } from '../errors.ts'
+import type { Row } from '../log/log.ts'
 import { type Decoded, PgoutputDecoder } from './pgoutput.ts'
 
 const u8 = (value: number) => Buffer.from([value])
@@ -206,5 +207,40 @@ test('any row comes back as it was written', () => {
       })
     }),
     { numRuns: 300 },
+  )
+})
+
+test('what nobody reads is left out of the rows, and is still among what changed', () => {
+  const value = fc.constantFrom<Value>(null, '', 'a', 'b', 'é', 'long '.repeat(30), `${'long '.repeat(29)}LONG `)
+  const columns = ['a', 'b', 'c']
+  const rows = fc.record({
+    before: fc.tuple(value, value, value),
+    after: fc.tuple(...columns.map(() => fc.oneof(value, fc.constant<Value>('unchanged')))),
+    read: fc.subarray(columns),
+  })
+  const decoded = (decoder: PgoutputDecoder, message: Buffer) => {
+    decoder.decode(relation(1, columns))
+    decoder.decode(begin(1n))
+    const found = decoder.decode(message)
+    const entry = only(found)
+    if (entry?.kind !== 'change' || found.kind !== 'entries') throw new Error('Not a change.')
+    return { ...entry, bytes: found.bytes }
+  }
+  const pick = (row: Row | null, names: readonly string[]) =>
+    Object.fromEntries(Object.entries(row ?? {}).filter(([column]) => names.includes(column)))
+  fc.assert(
+    fc.property(rows, ({ before, after, read }) => {
+      const message = update(1, whole(tuple(...before)), tuple(...after))
+      const all = decoded(new PgoutputDecoder(), message)
+      expect(all.after).toEqual(
+        Object.fromEntries(columns.map((name, at) => [name, after[at] === 'unchanged' ? before[at] : after[at]])),
+      )
+      expect(all.changed).toEqual(columns.filter((name) => all.before?.[name] !== all.after?.[name]))
+      const some = decoded(new PgoutputDecoder(new Map([['public.t', new Set(read)]])), message)
+      expect(some).toMatchObject({ changed: all.changed, position: all.position, op: 'update' })
+      expect([some.before, some.after]).toEqual([pick(all.before, read), pick(all.after, read)])
+      expect(some.bytes).toBeLessThanOrEqual(all.bytes)
+    }),
+    { numRuns: 500 },
   )
 })

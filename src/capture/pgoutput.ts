@@ -7,10 +7,11 @@
  * outlives its connection: the server describes each table again on a new one.
  */
 import { isRescoreError } from '../errors.ts'
+import type { ValueColumns } from '../graph/value-columns.ts'
 import type { Change, Entry } from '../log/log.ts'
 import { corrupt } from './corrupt.ts'
 import { Reader } from './reader.ts'
-import { changedColumns, fillUnchanged, type Relation, readRelation, readTuple, toRow } from './tuple.ts'
+import { type Relation, readRelation, readTuple, toRow, toUpdated } from './tuple.ts'
 
 interface OpenTransaction {
   readonly lsn: bigint
@@ -27,15 +28,22 @@ export type Decoded =
   | { readonly kind: 'none' }
 
 const NONE: Decoded = { kind: 'none' }
-/** Memory of an entry beside its values, and of a byte of the message once it is a value; measured, rounded up. */
+/** Memory of an entry beside its values, of a name in `changed`, and of a byte copied out; measured, rounded up. */
 const ENTRY_BYTES = 400
+const MEMORY_PER_NAME = 16
 const MEMORY_PER_BYTE = 3
 
 const [OLD, KEY, NEW] = [0x4f, 0x4b, 0x4e]
 
 export class PgoutputDecoder {
   readonly #relations = new Map<number, Relation>()
+  readonly #values: ValueColumns
   #transaction: OpenTransaction | null = null
+
+  /** @param values the columns whose values are decoded, by table; a table that is not in it is decoded whole */
+  constructor(values: ValueColumns = new Map()) {
+    this.#values = values
+  }
 
   /** Between the beginning and the commit of a transaction. */
   get isInTransaction(): boolean {
@@ -60,14 +68,15 @@ export class PgoutputDecoder {
       case 'D': {
         const change = this.#rowChange(reader, message[0])
         reader.end()
-        return { kind: 'entries', entries: [change], bytes: ENTRY_BYTES + MEMORY_PER_BYTE * message.length }
+        const bytes = ENTRY_BYTES + MEMORY_PER_NAME * (change.changed?.length ?? 0) + MEMORY_PER_BYTE * reader.copied
+        return { kind: 'entries', entries: [change], bytes }
       }
       case 'B':
         return this.#begin(reader)
       case 'C':
         return this.#commit(reader)
       case 'R': {
-        const { relid, relation } = readRelation(reader)
+        const { relid, relation } = readRelation(reader, (table) => this.#values.get(table))
         reader.end()
         this.#relations.set(relid, relation)
         return NONE
@@ -126,13 +135,13 @@ export class PgoutputDecoder {
     let marker = reader.uint8()
     if (kind === 0x49) {
       if (marker !== NEW) throw corrupt('an insert without its row')
-      const after = toRow(relation, readTuple(reader, relation), null)
+      const after = toRow(reader, relation, readTuple(reader, relation), null)
       return { ...common, op: 'insert', before: null, after, changed: null }
     }
     const isWhole = marker === OLD
     const old = isWhole || marker === KEY ? readTuple(reader, relation) : null
     // In a key-only tuple null means "not part of the key", so only the identity columns are known.
-    const before = old === null ? null : toRow(relation, old, isWhole ? null : relation.identity)
+    const before = old === null ? null : toRow(reader, relation, old, isWhole ? null : relation.identity)
     if (kind === 0x44) {
       if (before === null) throw corrupt('a delete without its key')
       return { ...common, op: 'delete', before, after: null, changed: null }
@@ -140,9 +149,11 @@ export class PgoutputDecoder {
     if (old !== null) marker = reader.uint8()
     if (marker !== NEW) throw corrupt('an update without its new row')
     const received = readTuple(reader, relation)
-    const after = old !== null && isWhole ? fillUnchanged(received, old) : received
-    const changed = old !== null && isWhole ? changedColumns(relation, old, after) : null
-    return { ...common, op: 'update', before, after: toRow(relation, after, null), changed }
+    if (old === null || before === null || !isWhole) {
+      return { ...common, op: 'update', before, after: toRow(reader, relation, received, null), changed: null }
+    }
+    const updated = toUpdated(reader, relation, { tuple: old, row: before }, received)
+    return { ...common, op: 'update', before, ...updated }
   }
 
   #truncate(reader: Reader): Decoded {

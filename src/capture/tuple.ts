@@ -1,8 +1,9 @@
 /**
- * Rows as the stream carries them: the table as it was last described, and the values of one tuple.
+ * Rows as the stream carries them: the table as it was last described, and where the values of one tuple lie.
  *
- * Invariant: a value that is not in the stream is left out, never turned into null. Two things are not in the stream: a
- * TOASTed value the update did not touch, and whatever a key-only tuple has no room for.
+ * Invariants: a value that is not in the stream is left out, never turned into null; so is one that nobody reads. Two
+ * things are not in the stream: a TOASTed value the update did not touch, and whatever a key-only tuple has no room for.
+ * What changed is told from the bytes, so that it is known of columns whose values nobody reads.
  */
 import { isPlanted } from '../faults.ts'
 import type { Row } from '../log/log.ts'
@@ -15,16 +16,26 @@ export interface Relation {
   readonly columns: readonly string[]
   /** Part of the replica identity, by column. */
   readonly identity: readonly boolean[]
+  /** Whether anyone reads its values, by column. */
+  readonly isRead: readonly boolean[]
 }
 
-/** Column values of one tuple, in the order of the relation; undefined: not in the stream. */
-export type Tuple = readonly (string | null | undefined)[]
+/** Two numbers a column, in the order of the relation: where its text starts in the message, and its length in bytes. */
+export type Tuple = readonly number[]
+
+/** Instead of a length. */
+const IS_NULL = -1
+const NOT_SENT = -2
 
 const TEXT = 0x74
 const NULL = 0x6e
 const UNCHANGED = 0x75
 
-export function readRelation(reader: Reader): { relid: number; relation: Relation } {
+/** @param readOf the columns of a table whose values anyone reads; undefined: all */
+export function readRelation(
+  reader: Reader,
+  readOf: (table: string) => ReadonlySet<string> | undefined,
+): { relid: number; relation: Relation } {
   const relid = reader.uint32()
   const id = `${reader.cstring()}.${reader.cstring()}`
   reader.uint8()
@@ -37,7 +48,8 @@ export function readRelation(reader: Reader): { relid: number; relation: Relatio
     reader.uint32()
     reader.uint32()
   }
-  return { relid, relation: { id, columns, identity } }
+  const read = readOf(id)
+  return { relid, relation: { id, columns, identity, isRead: columns.map((name) => read?.has(name) ?? true) } }
 }
 
 export function readTuple(reader: Reader, relation: Relation): Tuple {
@@ -45,36 +57,59 @@ export function readTuple(reader: Reader, relation: Relation): Tuple {
   if (count !== relation.columns.length) {
     throw corrupt(`a row of ${count} columns for ${relation.id}, described with ${relation.columns.length}`)
   }
-  const values: (string | null | undefined)[] = []
+  const places: number[] = []
   for (let column = 0; column < count; column += 1) {
     const kind = reader.uint8()
-    if (kind === TEXT) values.push(reader.text(reader.uint32()))
-    else if (kind === NULL) values.push(null)
-    else if (kind === UNCHANGED) values.push(isPlanted('toast-as-null') ? null : undefined)
+    if (kind === TEXT) {
+      const length = reader.uint32()
+      places.push(reader.skip(length), length)
+    } else if (kind === NULL) places.push(0, IS_NULL)
+    else if (kind === UNCHANGED) places.push(0, isPlanted('toast-as-null') ? IS_NULL : NOT_SENT)
     else throw corrupt(`a column of unknown kind ${kind}`)
   }
-  return values
+  return places
 }
 
-/** `only`: the columns to take, by their place; null takes all. */
-export function toRow(relation: Relation, tuple: Tuple, only: readonly boolean[] | null): Row {
+function valueAt(reader: Reader, tuple: Tuple, column: number): string | null | undefined {
+  const [start = 0, length = NOT_SENT] = [tuple[2 * column], tuple[2 * column + 1]]
+  if (length === NOT_SENT) return undefined
+  return length === IS_NULL ? null : reader.textAt(start, length)
+}
+
+/** `only`: the columns to take, by their place; null takes all. Columns nobody reads are left out. */
+export function toRow(reader: Reader, relation: Relation, tuple: Tuple, only: readonly boolean[] | null): Row {
   const row: Record<string, string | null> = {}
-  for (let column = 0; column < relation.columns.length; column += 1) {
-    const name = relation.columns[column]
-    const value = tuple[column]
-    if (name === undefined || value === undefined || only?.[column] === false) continue
-    row[name] = value
+  for (const [column, name] of relation.columns.entries()) {
+    if (relation.isRead[column] !== true || only?.[column] === false) continue
+    const value = valueAt(reader, tuple, column)
+    if (value !== undefined) row[name] = value
   }
   return row
 }
 
-/** Unchanged TOASTed values of the new tuple, taken over from the whole old one. */
-export function fillUnchanged(after: Tuple, before: Tuple): Tuple {
-  return after.includes(undefined)
-    ? after.map((value, column) => (value === undefined ? before[column] : value))
-    : after
+/** A value that was not sent is the old one. */
+function isSame(reader: Reader, before: Tuple, after: Tuple, column: number): boolean {
+  const length = after[2 * column + 1] ?? NOT_SENT
+  if (length === NOT_SENT) return true
+  if (length !== before[2 * column + 1]) return false
+  return length <= 0 || reader.areSame(before[2 * column] ?? 0, after[2 * column] ?? 0, length)
 }
 
-export function changedColumns(relation: Relation, before: Tuple, after: Tuple): readonly string[] {
-  return relation.columns.filter((_, column) => before[column] !== after[column])
+/** The new row of an update whose whole old row is known, and what differs between them. */
+export function toUpdated(
+  reader: Reader,
+  relation: Relation,
+  old: { readonly tuple: Tuple; readonly row: Row },
+  tuple: Tuple,
+): { readonly after: Row; readonly changed: readonly string[] } {
+  const after: Record<string, string | null> = {}
+  const changed: string[] = []
+  for (const [column, name] of relation.columns.entries()) {
+    const isUnchanged = isSame(reader, old.tuple, tuple, column)
+    if (!isUnchanged) changed.push(name)
+    if (relation.isRead[column] !== true) continue
+    const value = isUnchanged ? old.row[name] : valueAt(reader, tuple, column)
+    if (value !== undefined) after[name] = value
+  }
+  return { after, changed }
 }

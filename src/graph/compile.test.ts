@@ -10,6 +10,7 @@ import {
   text,
 } from '../define/index.ts'
 import { compileGraph } from './compile.ts'
+import { valueColumns } from './value-columns.ts'
 
 const companies = defineTable({
   name: 'app.companies',
@@ -106,6 +107,22 @@ describe('the graph', () => {
     expect(fed('app.deals', 'id')).toEqual([1, 2])
     expect(fed('app.links', 'label')).toEqual([2])
     expect([...graph.readers.values()].flat().some(({ columns }) => columns.has('unread'))).toBe(false)
+  })
+
+  test('lists every column whose value a change is read for: keys, ways, filters, what features read', () => {
+    const graph = graphOf(
+      feature('a', { size: company.columns.size }),
+      feature('b', { n: sales.sum('n', { where: { stage: 'won' } }) }),
+      feature('c', { n: linked.count() }),
+    )
+    expect(valueColumns(graph)).toEqual(
+      new Map([
+        ['app.companies', new Set(['id', 'size'])],
+        ['app.deals', new Set(['id', 'company_id', 'n', 'stage'])],
+        ['app.links', new Set(['a', 'b', 'label'])],
+        ['rescore.features_company', new Set(['key'])],
+      ]),
+    )
   })
 
   test('gives the same hash for the same declaration, another for another input', () => {

@@ -7,7 +7,7 @@
  */
 import type { Position } from './position.ts'
 
-/** Column name to PostgreSQL text form; a missing name means the value is not known (unchanged TOAST, not in the identity). */
+/** Column name to PostgreSQL text form; a missing name means the value is not known (unchanged TOAST, not in the identity, read by nobody). */
 export type Row = Readonly<Record<string, string | null>>
 
 export interface Change {
