@@ -61,10 +61,15 @@ export function associationStream(
     everyMs,
     priority: 'sweep',
     async *sync(context) {
+      if (context.state === null) {
+        // The initial load reads the edges of every record with it.
+        yield { op: 'checkpoint', state: { after: null, done: 0, passes: 0 } }
+        return
+      }
       await ready(context)
-      const passes = context.state?.passes ?? 0
-      const first = context.state?.after ?? null
-      let done = first === null ? 0 : (context.state?.done ?? 0)
+      const passes = context.state.passes
+      const first = context.state.after
+      let done = first === null ? 0 : context.state.done
       const fetch = async (after: string | null) => {
         const read = { type: object.type, properties: [object.cursor], history: [], after }
         const { results, paging } = await listRecords(api, context, read)

@@ -130,6 +130,7 @@ describe('hubspot', () => {
       expect(rows.sort(byEdge)).toStrictEqual(expected.sort(byEdge))
     }
     await at.pass('companies_associations')
+    await at.pass('companies')
     await expectEdges()
     // A contact moves from one company to another; no record is touched.
     at.portal.dissociate('companies', 1, 'contacts', second)

@@ -59,6 +59,7 @@ const HYDRATE = 100
 
 type Messages = AsyncGenerator<Message<ObjectState>, void, void>
 
+/** A record, its history and its edges land in one transaction, so that what is computed from them is computed once. */
 async function* load(
   options: ObjectStreamOptions,
   context: SyncContext<ObjectState>,
@@ -74,22 +75,28 @@ async function* load(
   }
   let after = state?.phase === 'load' ? state.after : null
   const batch = new Batch()
+  const withoutEdges: string[] = []
+  const edges = () => associationMessages(api, context, object, withoutEdges.splice(0))
   for await (const { results, next } of pagesAhead(after, fetch)) {
     for (const message of recordMessages(object, results)) {
       yield message
       batch.add(message)
       if (!batch.overfull) continue
       // In the middle of a page: after a crash the page is read again.
+      yield* await edges()
       yield { op: 'checkpoint', state: { phase: 'load', startedMs, after, done }, done }
       batch.landed()
     }
     done += results.length
+    for (const { id } of results) withoutEdges.push(id)
     if (next === null) break
     after = next
     if (!batch.full) continue
+    yield* await edges()
     yield { op: 'checkpoint', state: { phase: 'load', startedMs, after, done }, done }
     batch.landed()
   }
+  yield* await edges()
   const follow: FollowState = { phase: 'follow', fromMs: startedMs - lookbackMs, window: null }
   yield { op: 'checkpoint', state: follow, done, total: done }
   context.log.info({ records: done }, `All ${object.type} are loaded.`)
