@@ -146,13 +146,18 @@ function rejectOf(message: Landable, error: Error): Reject {
   }
 }
 
+async function landWhole(client: Client, identity: StreamIdentity, run: readonly Landable[]): Promise<Landed> {
+  const written = await applyRun(client, identity, run)
+  return { written, rejected: run[0]?.op === 'reject' ? run.length : 0 }
+}
+
 /** Halves a refused run until the refused record stands alone; order within the run is kept. */
 async function landRun(client: Client, identity: StreamIdentity, run: readonly Landable[]): Promise<Landed> {
   await client.query('savepoint run')
   try {
-    const written = await applyRun(client, identity, run)
+    const landed = await landWhole(client, identity, run)
     await client.query('release savepoint run')
-    return { written, rejected: run[0]?.op === 'reject' ? run.length : 0 }
+    return landed
   } catch (thrown) {
     const error = asError(thrown)
     if (isRetriableDbError(error)) throw error
@@ -171,36 +176,51 @@ async function landRun(client: Client, identity: StreamIdentity, run: readonly L
   }
 }
 
-/** Writes the messages and the checkpoint that covers them, or nothing. */
+async function saveCheckpoint(client: Queryable, identity: StreamIdentity, checkpoint: Checkpoint): Promise<void> {
+  await client.query(
+    `insert into rescore.connector_state (connector, stream, version, state, done, total)
+     values ($1, $2, $3, $4::jsonb, $5, $6)
+     on conflict (connector, stream) do update set version = excluded.version, state = excluded.state,
+       done = coalesce(excluded.done, connector_state.done), total = coalesce(excluded.total, connector_state.total),
+       updated_at = clock_timestamp()`,
+    [
+      identity.connector,
+      identity.stream,
+      identity.stateVersion,
+      JSON.stringify(checkpoint.state),
+      checkpoint.done ?? null,
+      checkpoint.total ?? null,
+    ],
+  )
+}
+
+/**
+ * Writes the messages and the checkpoint that covers them, or nothing. Savepoints cost two round trips a run and a
+ * subtransaction each, so they are set only once PostgreSQL has refused something: then all of it is done again.
+ */
 export async function land(
   pool: Pool,
   identity: StreamIdentity,
   messages: readonly Landable[],
   checkpoint: Checkpoint,
 ): Promise<Landed> {
-  return withTransaction(pool, {}, async (client) => {
-    let written = 0
-    let rejected = 0
-    for (const run of runsOf(messages)) {
-      const landed = await landRun(client, identity, run)
-      written += landed.written
-      rejected += landed.rejected
-    }
-    await client.query(
-      `insert into rescore.connector_state (connector, stream, version, state, done, total)
-       values ($1, $2, $3, $4::jsonb, $5, $6)
-       on conflict (connector, stream) do update set version = excluded.version, state = excluded.state,
-         done = coalesce(excluded.done, connector_state.done), total = coalesce(excluded.total, connector_state.total),
-         updated_at = clock_timestamp()`,
-      [
-        identity.connector,
-        identity.stream,
-        identity.stateVersion,
-        JSON.stringify(checkpoint.state),
-        checkpoint.done ?? null,
-        checkpoint.total ?? null,
-      ],
-    )
-    return { written, rejected }
-  })
+  const runs = runsOf(messages)
+  const landAll = (landOne: typeof landRun) =>
+    withTransaction(pool, {}, async (client) => {
+      let written = 0
+      let rejected = 0
+      for (const run of runs) {
+        const landed = await landOne(client, identity, run)
+        written += landed.written
+        rejected += landed.rejected
+      }
+      await saveCheckpoint(client, identity, checkpoint)
+      return { written, rejected }
+    })
+  try {
+    return await landAll(landWhole)
+  } catch (thrown) {
+    if (isRetriableDbError(thrown)) throw thrown
+    return await landAll(landRun)
+  }
 }
