@@ -18,7 +18,8 @@ const record = z.object({
   propertiesWithHistory: z.record(z.string(), z.array(version)).nullish(),
 })
 const paging = z.object({ next: z.object({ after: z.string() }).nullish() }).nullish()
-const page = z.object({ results: z.array(record), paging })
+/** Exported for the test that holds `isPage` against it. */
+export const page = z.object({ results: z.array(record), paging })
 const associationPage = z.object({
   results: z.array(
     z.object({
@@ -38,6 +39,37 @@ const associationPage = z.object({
 export type HubspotRecord = z.infer<typeof record>
 export type HubspotPage = z.infer<typeof page>
 
+type Fields = Readonly<Record<string, unknown>>
+
+const isFields = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+const isText = (value: unknown) => typeof value === 'string'
+const isTextOrNull = (value: unknown) => value === null || typeof value === 'string'
+const isTextOrNothing = (value: unknown) => value === undefined || isTextOrNull(value)
+
+const isVersion = (value: unknown): boolean =>
+  isFields(value) && isText(value.timestamp) && isTextOrNothing(value.value) && isTextOrNothing(value.sourceType)
+
+const areVersions = (value: unknown): boolean => Array.isArray(value) && value.every(isVersion)
+
+function isRecord(value: unknown): boolean {
+  if (!isFields(value) || !isText(value.id) || !isFields(value.properties)) return false
+  const { propertiesWithHistory: histories } = value
+  if (histories !== undefined && histories !== null) {
+    if (!isFields(histories) || !Object.values(histories).every(areVersions)) return false
+  }
+  return Object.values(value.properties).every(isTextOrNull)
+}
+
+/**
+ * Whether `page` takes the value as it is, at a fraction of its cost: it copies each value of each record. What this
+ * refuses, `page` judges and names.
+ */
+export function isPage(value: unknown): value is HubspotPage {
+  if (!isFields(value) || !Array.isArray(value.results) || !value.results.every(isRecord)) return false
+  return paging.safeParse(value.paging).success
+}
+
 export interface AssociationEdge {
   readonly to: string
   readonly typeId: number
@@ -55,6 +87,8 @@ function checked<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
     mend: 'It is repeated by itself. If it lasts, set HUBSPOT_API_VERSION to a version this connector supports.',
   })
 }
+
+const checkedPage = (value: unknown, what: string): HubspotPage => (isPage(value) ? value : checked(page, value, what))
 
 export interface ReadOptions {
   readonly type: string
@@ -86,7 +120,7 @@ export async function listRecords(
       ...(archived ? { archived: 'true' } : {}),
     },
   })
-  return checked(page, answer, `The list of ${type}`)
+  return checkedPage(answer, `The list of ${type}`)
 }
 
 export interface ChangedId {
@@ -127,7 +161,7 @@ export async function searchChanged(
       limit: SEARCH_LIMIT,
     },
   })
-  const { results } = checked(page, answer, `The search for ${type}`)
+  const { results } = checkedPage(answer, `The search for ${type}`)
   return results.map(({ id, properties }) => {
     const modified = properties[cursor] ?? ''
     return { id, modifiedMs: /^\d+$/.test(modified) ? Number(modified) : Date.parse(modified) }
@@ -147,7 +181,7 @@ export async function readRecords(
     path: `${api.paths.objects(type)}/batch/read`,
     body: { inputs: ids.map((id) => ({ id })), properties, propertiesWithHistory: history },
   })
-  return checked(page, answer, `The batch read of ${type}`).results
+  return checkedPage(answer, `The batch read of ${type}`).results
 }
 
 /** undefined: not there. The id answered differs from the one asked for when the record was merged. */
