@@ -6,7 +6,7 @@
  */
 
 import { type Client, isRetriableDbError, type Pool, type Queryable, withTransaction } from '../db/pool.ts'
-import type { Message, Table } from '../define/index.ts'
+import type { Message, SourceRow, Table } from '../define/index.ts'
 import { asError } from '../errors.ts'
 import { deleteRows, keyText, replaceRows, sweepRange, upsertRows } from './landing-sql.ts'
 
@@ -25,26 +25,37 @@ export interface Landed {
   readonly rejected: number
 }
 
+const NO_COLUMNS: SourceRow = {}
+
+/** Whose columns decide what a statement looks like. */
+const shapeOf = (message: Landable): SourceRow =>
+  message.op === 'upsert' ? message.row : message.op === 'replace' ? message.scope : NO_COLUMNS
+
+const newerByOf = (message: Landable) => (message.op === 'upsert' ? message.newerBy : undefined)
+
+function sameColumnsInOrder(left: SourceRow, right: SourceRow): boolean {
+  const columns = Object.keys(left)
+  const others = Object.keys(right)
+  return columns.length === others.length && columns.every((column, at) => column === others[at])
+}
+
 /** Messages of one run go into one statement: same operation, table and columns. */
-function signature(message: Landable): string {
-  const columns =
-    message.op === 'upsert'
-      ? Object.keys(message.row).join(',')
-      : message.op === 'replace'
-        ? Object.keys(message.scope).join(',')
-        : ''
-  const newerBy = message.op === 'upsert' ? (message.newerBy ?? '') : ''
-  return [message.op, message.table.id, columns, newerBy].join('|')
+function alike(left: Landable, right: Landable): boolean {
+  return (
+    left.op === right.op &&
+    left.table.id === right.table.id &&
+    newerByOf(left) === newerByOf(right) &&
+    sameColumnsInOrder(shapeOf(left), shapeOf(right))
+  )
 }
 
 export function runsOf(messages: readonly Landable[]): readonly (readonly Landable[])[] {
   const runs: Landable[][] = []
-  let last = ''
+  let last: Landable | undefined
   for (const message of messages) {
-    const current = signature(message)
-    if (current === last) runs.at(-1)?.push(message)
+    if (last !== undefined && alike(last, message)) runs.at(-1)?.push(message)
     else runs.push([message])
-    last = current
+    last = message
   }
   return runs
 }
