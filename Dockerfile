@@ -7,5 +7,6 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev --omit=optional --ignore-scripts && npm cache clean --force
 COPY . .
 USER node
-ENTRYPOINT ["node", "bin/rescore.js"]
+# The flag of bin/rescore.js, which on Node 24 runs the program in this process.
+ENTRYPOINT ["node", "--max-semi-space-size=16", "bin/rescore.js"]
 CMD ["start"]

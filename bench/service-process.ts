@@ -12,6 +12,8 @@ import { waitUntilReflected } from '../src/observe/wait.ts'
 import type { ServiceFigures, ServiceMessage, ServiceOrder, ServiceRequest } from './children/messages.ts'
 
 const PROGRAM = fileURLToPath(new URL('./children/service.ts', import.meta.url))
+/** The flags with which bin/rescore.js and the image start Node. */
+const AS_LAUNCHED = ['--max-semi-space-size=16']
 const STOP_WITHIN_MS = 20_000
 const READY_WITHIN_MS = 120_000
 /** A question to a child whose event loop is busy. */
@@ -46,7 +48,8 @@ class Running implements ServiceProcess {
     this.#url = order.url
     this.#signal = signal
     // BENCH_NODE_FLAGS: --cpu-prof and the like, for the service alone.
-    const flags = (process.env.BENCH_NODE_FLAGS ?? '').split(' ').filter((flag) => flag !== '')
+    const given = (process.env.BENCH_NODE_FLAGS ?? '').split(' ').filter((flag) => flag !== '')
+    const flags = [...AS_LAUNCHED, ...given]
     this.#child = fork(PROGRAM, [], {
       stdio: ['ignore', 2, 2, 'ipc'],
       execArgv: flags,

@@ -31,7 +31,7 @@ else {
   process.exitCode = 7
   process.stdin.pipe(process.stdout)
 }
-say({ pid: process.pid, node: process.execPath, args: process.argv.slice(2) })
+say({ pid: process.pid, node: process.execPath, flags: process.execArgv, args: process.argv.slice(2) })
 `
 
 function hostNodes(): readonly (readonly string[])[] {
@@ -85,6 +85,7 @@ describe.each(OLD)('on %s', (_, node) => {
     expect(await stdout).toBe('hello')
     const [start] = await said()
     expect(start).toMatchObject({ args: ['echo', '--flag', 'a b'] })
+    expect(start?.flags).toContain('--max-semi-space-size=16')
     expect(realpathSync(String(start?.node))).toBe(realpathSync(process.execPath))
     expect(start?.pid).not.toBe(child.pid)
   })
