@@ -123,9 +123,9 @@ create table rescore.classification (
   snap_lsn pg_lsn not null,
   source_at timestamptz,
   scored_at timestamptz not null default clock_timestamp(),
-  primary key (model, key)
-);
-create index on rescore.classification (entity, key);
+  -- the key first: what is known of one entity is found by it too
+  primary key (key, model)
+) with (fillfactor = 80);
 
 -- What a score was made from is the feature history of its entity up to features_lsn.
 create table rescore.classification_history (

@@ -25,34 +25,39 @@ export function isDifferent({ classification, stored }: Outcome): boolean {
   return classification !== stored
 }
 
-const SAVE = (guard: string) => `insert into rescore.classification as t
-    (model, entity, model_version, artifact_hash, snap_lsn,
-     key, label, probability, probabilities, fingerprint, features_lsn, source_at)
-  select $1, $2, $3, $4, $5::pg_lsn,
-    u.key, u.label, u.probability, u.probabilities::double precision[], u.fingerprint, u.features_lsn, u.source_at
-  from unnest($6::text[], $7::text[], $8::double precision[], $9::text[], $10::text[], $11::pg_lsn[], $12::timestamptz[])
-    as u (key, label, probability, probabilities, fingerprint, features_lsn, source_at)
-  order by u.key
-  on conflict (model, key) do update set
-    entity = excluded.entity, label = excluded.label, probability = excluded.probability,
-    probabilities = excluded.probabilities, model_version = excluded.model_version,
-    artifact_hash = excluded.artifact_hash, fingerprint = excluded.fingerprint,
-    features_lsn = excluded.features_lsn, snap_lsn = excluded.snap_lsn, source_at = excluded.source_at,
-    scored_at = clock_timestamp()
-  ${guard}
-  returning t.key`
-
-/** One document for all rows: arrays of documents would be quoted here and unquoted there, character by character. */
-const REMEMBER = `insert into rescore.classification_history
-    (model, entity, model_version, artifact_hash,
-     key, op, from_label, from_probability, to_label, to_probability, features_lsn, source_at)
-  select $1, $2, $3, $4,
-    u.key, case when u.from_label is null then 'insert' else 'update' end,
-    u.from_label, u.from_probability, u.to_label, u.to_probability, u.features_lsn, u.source_at
-  from json_to_recordset($5::json)
-    as u (key text, from_label text, from_probability double precision, to_label text, to_probability double precision,
-      features_lsn pg_lsn, source_at timestamptz)
-  order by u.key`
+/**
+ * Classifications and, of those that people would see differ, their history, in one statement: what is sent is sent once.
+ * `key = any` would compare each with each, and `in` might be planned as such; a coalesced `in` is looked up in a hash.
+ */
+const SAVE = (guard: string) => `with given as (
+    select * from unnest($6::text[], $7::text[], $8::double precision[], $9::text[], $10::text[], $11::pg_lsn[],
+      $12::timestamptz[], $13::text[], $14::double precision[], $15::boolean[])
+    as u (key, label, probability, probabilities, fingerprint, features_lsn, source_at, from_label, from_probability,
+      is_different)),
+  saved as (
+    insert into rescore.classification as t
+      (model, entity, model_version, artifact_hash, snap_lsn,
+       key, label, probability, probabilities, fingerprint, features_lsn, source_at)
+    select $1, $2, $3, $4, $5::pg_lsn,
+      g.key, g.label, g.probability, g.probabilities::double precision[], g.fingerprint, g.features_lsn, g.source_at
+    from given g order by g.key
+    on conflict (key, model) do update set
+      entity = excluded.entity, label = excluded.label, probability = excluded.probability,
+      probabilities = excluded.probabilities, model_version = excluded.model_version,
+      artifact_hash = excluded.artifact_hash, fingerprint = excluded.fingerprint,
+      features_lsn = excluded.features_lsn, snap_lsn = excluded.snap_lsn, source_at = excluded.source_at,
+      scored_at = clock_timestamp()
+    ${guard}
+    returning t.key),
+  remembered as (
+    insert into rescore.classification_history
+      (model, entity, model_version, artifact_hash,
+       key, op, from_label, from_probability, to_label, to_probability, features_lsn, source_at)
+    select $1, $2, $3, $4,
+      g.key, case when g.from_label is null then 'insert' else 'update' end,
+      g.from_label, g.from_probability, g.label, g.probability, g.features_lsn, g.source_at
+    from given g where g.is_different and coalesce(g.key in (select key from saved), false) order by g.key)
+  select key from saved`
 
 /** The deletion stands under the step of the feature history in which the entity went. */
 const REMOVE = `with gone as (
@@ -66,18 +71,6 @@ const REMOVE = `with gone as (
                 where h.entity = $2 and h.key = g.key and h.op = 'delete' order by h.id desc limit 1), $4::pg_lsn)
     from gone g order by g.key)
   select key from gone`
-
-function historyJson({ key, stored, classification, features }: Outcome): string {
-  return JSON.stringify({
-    key,
-    from_label: stored?.label ?? null,
-    from_probability: stored?.probability ?? null,
-    to_label: classification.label,
-    to_probability: classification.probability,
-    features_lsn: features.snapLsn,
-    source_at: features.sourceAt,
-  })
-}
 
 /** Returns the outcomes that are in the table now, without those the guard refused. */
 export async function saveOutcomes(
@@ -102,19 +95,14 @@ export async function saveOutcomes(
       outcomes.map(({ fingerprint }) => fingerprint),
       outcomes.map(({ features }) => features.snapLsn),
       outcomes.map(({ features }) => features.sourceAt),
+      outcomes.map(({ stored }) => stored?.label ?? null),
+      outcomes.map(({ stored }) => stored?.probability ?? null),
+      outcomes.map(isDifferent),
     ],
   })
+  if (rows.length === outcomes.length) return outcomes
   const keys = new Set(rows.map(({ key }) => key))
-  const written = outcomes.filter(({ key }) => keys.has(key))
-  const different = written.filter(isDifferent)
-  if (different.length > 0) {
-    await context.client.query({
-      name: 'rescore-remember',
-      text: REMEMBER,
-      values: [...of, `[${different.map(historyJson).join(',')}]`],
-    })
-  }
-  return written
+  return outcomes.filter(({ key }) => keys.has(key))
 }
 
 /** Deletes classifications whose feature row is gone; returns how many. */
