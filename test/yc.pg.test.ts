@@ -59,7 +59,7 @@ function movedCells(before: Cells, after: Cells, prefix: string): number {
 async function movesSince(database: TestDatabase, id: bigint): Promise<number> {
   const { rows } = await database.query<{ moves: bigint }>(
     `select count(*) as moves from rescore.feature_history, json_each(changed) as c
-     where op = 'update' and id > $1 and c.value->'from' is distinct from c.value->'to'`,
+     where op = 'update' and id > $1 and (c.value->'from')::jsonb is distinct from (c.value->'to')::jsonb`,
     [id],
   )
   return Number(rows[0]?.moves)
