@@ -1,6 +1,6 @@
 /**
  * Associations as rows. Adding or removing one need not touch either record, so besides the refresh that follows each
- * changed record a stream goes over all records of the left side again and again.
+ * changed record a stream goes over all records of the left side again and again; the first time is the initial load's.
  * Invariant: the rows of one record are replaced as a whole, so a removed edge disappears.
  */
 import { z } from 'zod'
