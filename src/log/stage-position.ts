@@ -104,11 +104,14 @@ export async function movePosition(
   const { from, to, reflected } = move
   const { rowCount } = await client.query({
     name: 'rescore-move-position',
-    text: `update rescore.stage_position
-           set lsn = $4, index = $5, moved_at = clock_timestamp(),
-               reflected_lsn = greatest(reflected_lsn, coalesce($6::pg_lsn, reflected_lsn)),
-               reflected_at = coalesce($7::timestamptz, reflected_at)
-           where stage = $1 and partition = 0 and lsn = $2 and index = $3 and fence = $8`,
+    text: `with moved as (
+             update rescore.stage_position
+             set lsn = $4, index = $5, moved_at = clock_timestamp(),
+                 reflected_lsn = greatest(reflected_lsn, coalesce($6::pg_lsn, reflected_lsn)),
+                 reflected_at = coalesce($7::timestamptz, reflected_at)
+             where stage = $1 and partition = 0 and lsn = $2 and index = $3 and fence = $8
+             returning stage)
+           select case when $6::pg_lsn is not null then pg_notify('rescore_reflected', stage) end from moved`,
     values: [
       stage,
       formatLsn(from.position.lsn),
@@ -121,7 +124,6 @@ export async function movePosition(
     ],
   })
   if (rowCount === 0) throw fenced(stage)
-  if (reflected !== null) await client.query(`select pg_notify('rescore_reflected', $1)`, [stage])
 }
 
 export function fenced(stage: string): RescoreError {

@@ -24,7 +24,7 @@ import {
   readStored,
   takePosition,
 } from './stage-position.ts'
-import { inVisibleSnapshot } from './visibility.ts'
+import { inVisibleSnapshot, type SnapshotOptions } from './visibility.ts'
 
 export interface StageRunnerOptions<Work> {
   readonly pool: Pool
@@ -51,6 +51,7 @@ const IDLE_WAIT_MS = 1_000
 
 class StageRunner<Work> {
   readonly #options: StageRunnerOptions<Work>
+  readonly #snapshot: SnapshotOptions
   readonly #reflected: ReflectedPosition
   #position: Position = START
   #fence = 0n
@@ -61,6 +62,8 @@ class StageRunner<Work> {
 
   constructor(options: StageRunnerOptions<Work>) {
     this.#options = options
+    const { pool, signal, visibleWithinMs, stage } = options
+    this.#snapshot = { pool, signal, visibleWithinMs, settings: stage.settings }
     this.#reflected = new ReflectedPosition(options.stage.upstream)
   }
 
@@ -141,12 +144,12 @@ class StageRunner<Work> {
       return
     }
     if (isPlanted('position-before-effects')) {
-      await inVisibleSnapshot(this.#options, [], ({ client }) => this.#move(client, batch.end, null))
+      await inVisibleSnapshot(this.#snapshot, [], ({ client }) => this.#move(client, batch.end, null))
       this.#position = batch.end
     }
     const attempt: Attempt<Work> = { to: batch.end, outlook, work }
     this.#attempted = attempt
-    const said = await inVisibleSnapshot(this.#options, batch.xids, async (context) => {
+    const said = await inVisibleSnapshot(this.#snapshot, batch.xids, async (context) => {
       await faults?.hit(`${stage.name}:before-apply`)
       if (work !== null) {
         await stage.apply(work, context)
@@ -184,7 +187,7 @@ class StageRunner<Work> {
     // A piece repeated because its answer was lost does no harm: it finds less to do.
     this.#attempted = { to: this.#position, outlook: this.#reflected.settled, work: null }
     const news = this.#reflected.news(this.#reflected.settled)
-    const isMoreLeft = await inVisibleSnapshot(this.#options, [], async (context) => {
+    const isMoreLeft = await inVisibleSnapshot(this.#snapshot, [], async (context) => {
       await holdPosition(context.client, stage.name, { position: this.#position, fence: this.#fence })
       const left = await stage.sweep(context)
       // Only when nothing is left is everything settled true.

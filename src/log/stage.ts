@@ -20,6 +20,8 @@ export interface Stage<Work> {
   readonly name: string
   /** The stage whose reflected position this one follows; null: the source itself. */
   readonly upstream: string | null
+  /** `set local` statements for every transaction it works in, each ended by a semicolon. */
+  readonly settings?: string
   /** Brings tables and definitions in line with the code, before any change is read. Idempotent. */
   deploy(pool: Pool): Promise<void>
   plan(batch: Batch): Work | null

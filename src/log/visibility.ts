@@ -37,19 +37,22 @@ export interface SnapshotOptions {
   readonly pool: Pool
   readonly signal: AbortSignal
   /** After this the wait is given up, to be said and repeated. Default 10 s. */
-  readonly visibleWithinMs?: number
+  readonly visibleWithinMs?: number | undefined
+  /** `set local` statements for the transaction, each ended by a semicolon. */
+  readonly settings?: string | undefined
 }
 
 /** Runs `work` in a REPEATABLE READ transaction in which all `xids` are visible, and commits it. */
 export async function inVisibleSnapshot<T>(
-  { pool, signal, visibleWithinMs = 10_000 }: SnapshotOptions,
+  { pool, signal, visibleWithinMs = 10_000, settings = '' }: SnapshotOptions,
   xids: readonly number[],
   work: (context: ApplyContext) => Promise<T>,
 ): Promise<T> {
   const client = await pool.connect()
   let failure: Error | undefined
   try {
-    const snapshotLsn = await beginVisible(client, xids, signal, visibleWithinMs)
+    const begin = { text: beginSql(settings), signal, withinMs: visibleWithinMs }
+    const snapshotLsn = await beginVisible(client, xids, begin)
     const result = await work({ client, snapshotLsn, signal })
     const { command } = await client.query('commit')
     // PostgreSQL answers the commit of a failed transaction with a rollback, and no error.
@@ -64,19 +67,28 @@ export async function inVisibleSnapshot<T>(
   }
 }
 
+/**
+ * One round trip. The LSN is read in a transaction of its own, because a transaction takes its snapshot before it
+ * computes what is selected.
+ */
+function beginSql(settings: string): string {
+  return `begin; select pg_current_wal_insert_lsn()::text as lsn; commit;
+    begin isolation level repeatable read; ${settings} select pg_current_snapshot()::text as snapshot`
+}
+
 async function beginVisible(
   client: Client,
   xids: readonly number[],
-  signal: AbortSignal,
-  withinMs: number,
+  { text, signal, withinMs }: { readonly text: string; readonly signal: AbortSignal; readonly withinMs: number },
 ): Promise<bigint> {
   const deadline = performance.now() + withinMs
   for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, 200)) {
-    const { rows } = await client.query<{ lsn: string }>('select pg_current_wal_insert_lsn()::text as lsn')
-    await client.query('begin isolation level repeatable read')
-    const taken = await client.query<{ snapshot: string }>('select pg_current_snapshot()::text as snapshot')
-    if (areVisible(taken.rows[0]?.snapshot ?? '', xids) || isPlanted('visibility-not-checked')) {
-      return parseLsn(rows[0]?.lsn ?? '0/0')
+    const answers = await client.query<{ lsn?: string; snapshot?: string }>(text)
+    // An array, one result a statement; the driver's types know of one statement only.
+    const rows = [answers].flat().flatMap((answer) => answer.rows)
+    const snapshot = rows.find((row) => row.snapshot !== undefined)?.snapshot ?? ''
+    if (areVisible(snapshot, xids) || isPlanted('visibility-not-checked')) {
+      return parseLsn(rows.find((row) => row.lsn !== undefined)?.lsn ?? '0/0')
     }
     await client.query('rollback')
     if (performance.now() > deadline) throw notVisible(withinMs)

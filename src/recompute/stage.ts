@@ -44,7 +44,7 @@ const MAX_EVENTS_PER_BATCH = 1_000
 
 /** Every look-up is by key: plans that scan were made for tables that were empty when they were made. */
 const PLANNER = `set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off;
-  set local plan_cache_mode = force_generic_plan`
+  set local plan_cache_mode = force_generic_plan;`
 
 function zero(): Counters {
   return { handled: 0, computed: 0, needed: 0, written: 0 }
@@ -53,6 +53,7 @@ function zero(): Counters {
 class Recompute implements RecomputeStage {
   readonly name = 'recompute'
   readonly upstream = null
+  readonly settings = PLANNER
   readonly counters = zero()
   readonly #graph: Graph
   readonly #report: Report
@@ -82,7 +83,6 @@ class Recompute implements RecomputeStage {
     this.#hasMadeStale = false
     work.events = []
     work.counters = zero()
-    await context.client.query(PLANNER)
     await resolveTraces(context.client, plan)
     await this.#leaveToSweep(context.client, plan)
     const epochs = await readEpochs(context.client, this.#graph)
@@ -116,7 +116,6 @@ class Recompute implements RecomputeStage {
   }
 
   async sweep(context: ApplyContext): Promise<boolean> {
-    await context.client.query(PLANNER)
     const epochs = await readEpochs(context.client, this.#graph)
     const counters = zero()
     const isMoreLeft = await this.#sweeper.piece(

@@ -32,11 +32,12 @@ export interface ScoreStageOptions {
 const MAX_EVENTS_PER_BATCH = 1_000
 
 /** A plan that was made while a table was empty would scan it for good. */
-const PLANNER = 'set local enable_seqscan = off'
+const PLANNER = 'set local enable_seqscan = off;'
 
 class Score implements ScoreStage {
   readonly name = 'score'
   readonly upstream = 'recompute'
+  readonly settings = PLANNER
   readonly counters: Counters = { handled: 0, computed: 0, written: 0 }
   readonly #report: Report
   readonly #scorers: readonly Scorer[]
@@ -65,7 +66,6 @@ class Score implements ScoreStage {
     if (work.isTruncated) this.#sweeper.restart()
     work.outcomes = []
     work.counters = { handled: 0, computed: 0, written: 0 }
-    await context.client.query(PLANNER)
     for (const [scorer, keys] of work.keys) {
       for (const outcome of await scorer.score(keys, context, work.counters)) work.outcomes.push([scorer, outcome])
     }
@@ -83,7 +83,6 @@ class Score implements ScoreStage {
 
   async sweep(context: ApplyContext): Promise<boolean> {
     const counters = { handled: 0, computed: 0, written: 0 }
-    await context.client.query(PLANNER)
     const isMoreLeft = await this.#sweeper.piece(context, counters)
     this.#count(counters)
     return isMoreLeft
