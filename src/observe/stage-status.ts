@@ -122,8 +122,9 @@ export class StageStatusWriter {
     if (figures.lags.length > TREND_WRITES) figures.lags.shift()
     const counters = stage.counters()
     const before = figures.handledBefore
+    const { entries, lastError, lastErrorAtMs } = figures
     const values = [
-      figures.entries,
+      entries,
       counters.computed - before.computed,
       counters.written - before.written,
       log.backlog(stage.name),
@@ -131,8 +132,8 @@ export class StageStatusWriter {
       trendOf(figures.lags),
       (counters.handled - before.handled) / Math.max(seconds, 0.001),
       figures.isSweeping,
-      figures.lastError,
-      figures.lastErrorAtMs === null ? null : new Date(figures.lastErrorAtMs).toISOString(),
+      lastError,
+      lastErrorAtMs === null ? null : new Date(lastErrorAtMs).toISOString(),
     ]
     const written = JSON.stringify(values)
     if (written === figures.lastWritten && figures.leftOut < IDLE_WRITES) {
@@ -152,9 +153,12 @@ export class StageStatusWriter {
     )
     figures.lastWritten = written
     figures.leftOut = 0
-    figures.entries = 0
+    // Events go on coming while the statement runs: only what was written is taken off.
+    figures.entries -= entries
     figures.handledBefore = counters
-    figures.lastError = null
-    figures.lastErrorAtMs = null
+    if (figures.lastErrorAtMs === lastErrorAtMs && figures.lastError === lastError) {
+      figures.lastError = null
+      figures.lastErrorAtMs = null
+    }
   }
 }
