@@ -6,15 +6,19 @@
 import { formatLsn } from '../db/lsn.ts'
 import type { FeatureValue } from '../define/index.ts'
 import type { FeatureMove } from '../log/stage.ts'
-import { timestampText } from './literals.ts'
+import { plainArray, textArray, timestampText } from './literals.ts'
 import type { Outcome, WriteContext } from './outcome.ts'
 
-/** One document for all rows: arrays of documents would be quoted here and unquoted there, character by character. */
+/**
+ * Documents come as lines: JSON holds no line break, so PostgreSQL cuts them apart without looking at them. In an array
+ * they would be quoted here and unquoted there, in one document for all parsed twice.
+ */
 const INSERT = `insert into rescore.feature_history
     (entity, key, op, changed, causes, cause_count, valid_at, epoch, snap_lsn)
-  select $1, u.key, u.op, u.changed, u.causes, u.cause_count, coalesce(u.valid_at, now()), $3, $4
-  from json_to_recordset($2::json)
-    as u(key text, op text, changed json, causes json, cause_count integer, valid_at timestamptz)`
+  select $1, u.key, u.op, u.changed::json, u.causes::json, u.cause_count, coalesce(u.valid_at, now()), $8, $9
+  from rows from (unnest($2::text[]), unnest($3::text[]), string_to_table($4, E'\\n', ''), string_to_table($5, E'\\n'),
+      unnest($6::integer[]), unnest($7::timestamptz[]))
+    as u(key, op, changed, causes, cause_count, valid_at)`
 
 function operationOf({ row }: Outcome): 'insert' | 'update' | 'delete' {
   if (!row.exists) return 'delete'
@@ -37,17 +41,6 @@ function changedJson(moves: readonly FeatureMove[], isInsert: boolean): string {
   return `{${members}}`
 }
 
-function rowJson(outcome: Outcome): string {
-  const { row, dirty, computed } = outcome
-  const op = operationOf(outcome)
-  const changed = computed === null ? 'null' : changedJson(computed.moves, op === 'insert')
-  const validAt = dirty === null ? 'null' : `"${timestampText(dirty.newestCauseMs)}"`
-  return (
-    `{"key":${JSON.stringify(row.key)},"op":"${op}","changed":${changed},` +
-    `"causes":${JSON.stringify(dirty?.causes ?? [])},"cause_count":${dirty?.causeCount ?? 0},"valid_at":${validAt}}`
-  )
-}
-
 /** @param outcomes those that were written */
 export async function writeHistory(
   { client, snapshotLsn, epoch }: WriteContext,
@@ -58,9 +51,24 @@ export async function writeHistory(
     (outcome) => operationOf(outcome) !== 'update' || (outcome.computed?.moves.length ?? 0) > 0,
   )
   if (told.length === 0) return
+  const operations = told.map(operationOf)
+  // An empty line stands for null.
+  const changed = told.map(({ computed }, index) =>
+    computed === null ? '' : changedJson(computed.moves, operations[index] === 'insert'),
+  )
   await client.query({
     name: 'rescore-feature-history',
     text: INSERT,
-    values: [entity, `[${told.map(rowJson).join(',')}]`, epoch, formatLsn(snapshotLsn)],
+    values: [
+      entity,
+      textArray(told.map(({ row }) => row.key)),
+      textArray(operations),
+      changed.join('\n'),
+      told.map(({ dirty }) => JSON.stringify(dirty?.causes ?? [])).join('\n'),
+      plainArray(told.map(({ dirty }) => dirty?.causeCount ?? 0)),
+      textArray(told.map(({ dirty }) => (dirty === null ? null : timestampText(dirty.newestCauseMs)))),
+      epoch,
+      formatLsn(snapshotLsn),
+    ],
   })
 }
