@@ -9,9 +9,11 @@ import { type Client, quoteIdent, quoteTable } from '../db/pool.ts'
 import type { Program } from './program.ts'
 import { statement } from './statement.ts'
 
-/** Rows looked at, and rows handed on to be recomputed, by one piece. */
-const SCAN = 5_000
-const TAKE = 1_000
+/**
+ * Rows looked at by one piece, all of which may have to be recomputed: had it to leave some, it would look at them again.
+ * A change that comes meanwhile waits for the piece: about a third of a second.
+ */
+const SCAN = 2_500
 
 export type Phase = 'missing' | 'orphans' | 'orphaned-quarantine'
 const PHASES: readonly Phase[] = ['missing', 'orphans', 'orphaned-quarantine']
@@ -34,7 +36,7 @@ function phaseSql({ node, keyType }: Program, phase: Phase): string {
       select (select count(*)::integer from scanned) as count,
         (select key from scanned order by key desc limit 1) as last,
         array(select key from scanned s where not exists (select from ${own} e where e.${key}::text = s.key)
-          order by key limit ${TAKE}) as keys`
+          order by key) as keys`
   }
   const [source, column, wanted] =
     phase === 'orphans'
@@ -50,7 +52,7 @@ function phaseSql({ node, keyType }: Program, phase: Phase): string {
       order by t.${column} limit ${SCAN})
     select (select count(*)::integer from scanned) as count,
       (select key::text from scanned order by key desc limit 1) as last,
-      array(select s.key::text from scanned s where ${wanted} order by s.key limit ${TAKE}) as keys`
+      array(select s.key::text from scanned s where ${wanted} order by s.key) as keys`
 }
 
 async function nextPiece(client: Client, program: Program, phase: Phase, after: string | null, epoch: number) {
@@ -59,8 +61,6 @@ async function nextPiece(client: Client, program: Program, phase: Phase, after: 
     values: [after, epoch],
   })
   const { count, last, keys } = rows[0] ?? { count: 0, last: null, keys: [] }
-  // More stale rows than one piece takes: go on right after the last one taken.
-  if (keys.length >= TAKE) return { keys, next: keys.at(-1) ?? null }
   return { keys, next: count < SCAN ? null : last }
 }
 
