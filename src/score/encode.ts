@@ -7,7 +7,7 @@
 import { hash } from 'node:crypto'
 import type { Manifest, ManifestInput } from './manifest.ts'
 
-/** A feature value as read from its table; integers arrive as bigint. */
+/** A feature value as read from its table. */
 export type StoredValue = number | bigint | boolean | string | null
 
 function encodeValue(value: StoredValue | undefined, { feature, type, missing }: ManifestInput): number {

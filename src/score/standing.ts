@@ -2,7 +2,7 @@
  * How keys stand in the stage's snapshot: the feature row a model reads and the classification stored for it.
  * Invariant: both sides are of one snapshot; a key without a feature row comes back with `features` null.
  */
-import { type Client, quoteIdent, quoteTable } from '../db/pool.ts'
+import { type Client, exactTypes, quoteIdent, quoteTable } from '../db/pool.ts'
 import { columnOf, POSTGRES_TYPE } from '../define/index.ts'
 import type { EntityNode } from '../graph/graph.ts'
 import type { StoredValue } from './encode.ts'
@@ -35,22 +35,28 @@ export function keyType(node: EntityNode): string {
   return POSTGRES_TYPE[columnOf(node.entity.table, node.key).kind]
 }
 
-type Selected = {
-  readonly key: string
-  readonly snap_lsn: string | null
-  readonly source_at: string | null
-  readonly source_at_ms: number | null
-  readonly label: string | null
-  readonly probability: number
-  readonly probabilities: readonly number[]
-  readonly model_version: string
-  readonly artifact_hash: string
-  readonly fingerprint: string
-} & { readonly [column: `f${number}`]: StoredValue }
+/** The columns of the statement below, in its order: objects of as many members would be slow to make. */
+type Selected = [
+  key: string,
+  snapLsn: string | null,
+  sourceAt: string | null,
+  sourceAtMs: number | null,
+  label: string | null,
+  probability: number,
+  probabilities: readonly number[],
+  modelVersion: string,
+  artifactHash: string,
+  fingerprint: string,
+  ...inputs: StoredValue[],
+]
+const INT8 = 20
+/** Integers as numbers: a feature is a safe integer or refused. */
+const asStored: typeof exactTypes = {
+  getTypeParser: (oid, format) => (oid === INT8 ? Number : exactTypes.getTypeParser(oid, format)),
+}
 
 function standingSql(loaded: LoadedModel, node: EntityNode): string {
-  // Numbered, because a feature may be called like any other column here.
-  const inputs = loaded.manifest.inputs.map(({ feature }, index) => `f.${quoteIdent(feature)} as f${index}`)
+  const inputs = loaded.manifest.inputs.map(({ feature }) => `f.${quoteIdent(feature)}`)
   // Lateral with a limit: one index look-up per key, whatever the planner believes of the tables' sizes.
   return `select k.key, f.snap_lsn::text as snap_lsn, f.source_at::text as source_at,
       (extract(epoch from f.source_at) * 1000)::double precision as source_at_ms,
@@ -72,25 +78,16 @@ export async function readStanding(
     name: `rescore-standing-${loaded.model.name}`,
     text: standingSql(loaded, node),
     values: [loaded.model.name, keys],
+    rowMode: 'array',
+    types: asStored,
   })
   return rows.map((row): Standing => {
-    const { key, snap_lsn: snapLsn, source_at: sourceAt, source_at_ms: sourceAtMs, label } = row
-    // Every input has its column in the statement above.
-    const values = () => loaded.manifest.inputs.map((_, index) => row[`f${index}`] ?? null)
+    const [key, snapLsn, sourceAt, sourceAtMs, label, probability, probabilities, ...rest] = row
+    const [modelVersion, artifactHash, fingerprint, ...values] = rest
     return {
       key,
-      features: snapLsn === null ? null : { values: values(), snapLsn, sourceAt, sourceAtMs },
-      stored:
-        label === null
-          ? null
-          : {
-              label,
-              probability: row.probability,
-              probabilities: row.probabilities,
-              modelVersion: row.model_version,
-              artifactHash: row.artifact_hash,
-              fingerprint: row.fingerprint,
-            },
+      features: snapLsn === null ? null : { values, snapLsn, sourceAt, sourceAtMs },
+      stored: label === null ? null : { label, probability, probabilities, modelVersion, artifactHash, fingerprint },
     }
   })
 }
