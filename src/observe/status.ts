@@ -59,7 +59,7 @@ interface StageRow {
 const STAGES = `select p.stage, p.reflected_lsn::text, p.reflected_at::text,
   greatest(0, pg_current_wal_insert_lsn() - p.reflected_lsn)::float8 as behind, s.lag_seconds, s.lag_trend, s.rate_per_second,
   s.backlog::float8 as backlog, s.sweeping, s.last_error, s.last_error_at::text
-  from rescore.stage_position p left join rescore.stage_status s using (stage) where p.partition = 0 order by p.stage`
+  from rescore.stage_position p left join rescore.stage_status s using (stage) where p.topic = '' order by p.stage`
 
 const SLOT = `select s.slot_name as name, s.active, s.wal_status as "walStatus",
   greatest(0, pg_current_wal_insert_lsn() - s.restart_lsn)::float8 as "retainedBytes"
