@@ -38,19 +38,26 @@ export interface SnapshotOptions {
   readonly signal: AbortSignal
   /** After this the wait is given up, to be said and repeated. Default 10 s. */
   readonly visibleWithinMs?: number
+  /** READ COMMITTED, for stages that processes share: what is visible at its start is visible to all its statements. */
+  readonly isShared?: boolean
 }
 
-/** Runs `work` in a REPEATABLE READ transaction in which all `xids` are visible, and commits it. */
+/** A process stopped in the middle (a debugger, SIGSTOP) must not keep from the others for long what it holds. */
+const SHARED = `begin isolation level read committed; set local idle_in_transaction_session_timeout = '20s'`
+const ALONE = 'begin isolation level repeatable read'
+
+/** Runs `work` in a transaction, REPEATABLE READ by default, in which all `xids` are visible, and commits it. */
 export async function inVisibleSnapshot<T>(
-  { pool, signal, visibleWithinMs = 10_000 }: SnapshotOptions,
+  { pool, signal, visibleWithinMs = 10_000, isShared = false }: SnapshotOptions,
   xids: readonly number[],
   work: (context: ApplyContext) => Promise<T>,
 ): Promise<T> {
   const client = await pool.connect()
   let failure: Error | undefined
   try {
-    const snapshotLsn = await beginVisible(client, xids, signal, visibleWithinMs)
-    const result = await work({ client, snapshotLsn, signal })
+    const begin = isShared ? SHARED : ALONE
+    const snapshotLsn = await beginVisible(client, xids, { begin, signal, withinMs: visibleWithinMs })
+    const result = await work({ client, snapshotLsn, signal, isShared })
     const { command } = await client.query('commit')
     // PostgreSQL answers the commit of a failed transaction with a rollback, and no error.
     if (command !== 'COMMIT') throw rolledBack()
@@ -67,13 +74,13 @@ export async function inVisibleSnapshot<T>(
 async function beginVisible(
   client: Client,
   xids: readonly number[],
-  signal: AbortSignal,
-  withinMs: number,
+  options: { readonly begin: string; readonly signal: AbortSignal; readonly withinMs: number },
 ): Promise<bigint> {
+  const { begin, signal, withinMs } = options
   const deadline = performance.now() + withinMs
   for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, 200)) {
     const { rows } = await client.query<{ lsn: string }>('select pg_current_wal_insert_lsn()::text as lsn')
-    await client.query('begin isolation level repeatable read')
+    await client.query(begin)
     const taken = await client.query<{ snapshot: string }>('select pg_current_snapshot()::text as snapshot')
     if (areVisible(taken.rows[0]?.snapshot ?? '', xids) || isPlanted('visibility-not-checked')) {
       return parseLsn(rows[0]?.lsn ?? '0/0')
