@@ -6,7 +6,6 @@
  * struck out, and nothing below a warning, whatever KAFKAJS_LOG_LEVEL says.
  */
 import kafkajs, { type Kafka, type KafkaConfig, type logCreator, type RetryOptions } from 'kafkajs'
-import { loginRefused } from './errors.ts'
 import type { KafkaSettings, SaslSettings, TlsSettings } from './settings.ts'
 import { createTokenSource, oauthMechanism } from './token.ts'
 
@@ -73,10 +72,7 @@ function tlsOptions(tls: TlsSettings | null): NonNullable<KafkaConfig['ssl']> {
 
 function saslOptions(sasl: SaslSettings): NonNullable<KafkaConfig['sasl']> {
   if (sasl.mechanism === 'oauthbearer') {
-    // Final in kafkajs's eyes, and recognised by kafkaError as what it is.
-    const refused = (reason: string) =>
-      new kafkajs.KafkaJSError(reason, { retriable: false, cause: loginRefused(reason) })
-    return oauthMechanism(createTokenSource(sasl.tokenCommand), refused)
+    return oauthMechanism(createTokenSource(sasl.tokenCommand))
   }
   const { username, mechanism } = sasl
   const password = sasl.password.reveal()

@@ -8,6 +8,7 @@
 import { exec } from 'node:child_process'
 import type { Mechanism } from 'kafkajs'
 import { RescoreError } from '../../errors.ts'
+import { loginRefused } from './errors.ts'
 import type { Secret } from './secret.ts'
 
 const COMMAND_TIMEOUT_MS = 10_000
@@ -96,8 +97,7 @@ function framed(text: string): Buffer {
   return frame
 }
 
-/** @param refused makes the error that kafkajs knows as final */
-export function oauthMechanism(token: TokenSource, refused: (reason: string) => Error): Mechanism {
+export function oauthMechanism(token: TokenSource): Mechanism {
   return {
     mechanism: 'oauthbearer',
     authenticationProvider: ({ saslAuthenticate }) => ({
@@ -113,7 +113,8 @@ export function oauthMechanism(token: TokenSource, refused: (reason: string) => 
         // `{"status":"invalid_token"}`; the broker closes the connection after it.
         if (typeof answer === 'string' && answer !== '') {
           const status = /"status"\s*:\s*"([a-z_]+)"/.exec(answer)?.[1] ?? 'refused'
-          throw refused(`SASL OAUTHBEARER authentication failed: ${status}`)
+          // `retriable: false` is how kafkajs knows an error as final.
+          throw Object.assign(loginRefused(`SASL OAUTHBEARER authentication failed: ${status}`), { retriable: false })
         }
       },
     }),
