@@ -1,0 +1,298 @@
+/**
+ * Publishes records to Kafka, in order and at least once, with one outstanding round.
+ *
+ * Invariants: a round is sent whole and again, as long as it takes, before the next one; `done` moves only when every
+ * in-sync replica of every partition of a round has its records, or the one record too large for its topic was kept aside;
+ * `bytes` counts all that is not yet done, so that the caller can stop reading. Not idempotent: an answer that was lost
+ * makes duplicates, never a gap and never another order. A crash loses what was not done, which the slot still has.
+ */
+import type { Kafka } from 'kafkajs'
+import { Backoff, sleep } from '../../db/backoff.ts'
+import type { RescoreError } from '../../errors.ts'
+import type { Faults } from '../../faults.ts'
+import { BATCH_CODECS, type BatchCodec, type Compression } from './compress.ts'
+import type { ByteWriter } from './encode-bytes.ts'
+import { kafkaError } from './errors.ts'
+import type { BatchRecord, RecordBatch } from './publish-batch.ts'
+import { BrokerRefusal, isTooLarge, UNKNOWN_TOPIC } from './publish-refusal.ts'
+import { BatchPool, type PartitionRef, Round } from './publish-round.ts'
+import { openWire, type ProduceWire } from './publish-wire.ts'
+
+/** Below max.message.bytes of a topic as Kafka ships it (1 MiB and 12 bytes). */
+const MAX_BATCH_BYTES = 1_000_000
+const MAX_ROUND_BYTES = 4 * 1_048_576
+const ATTEMPT_MS = 30_000
+/** A topic made a moment ago is not known everywhere at once; one that stays unknown was deleted. */
+const UNKNOWN_TOPIC_PATIENCE = 8
+
+export interface RefusedRecord extends PartitionRef {
+  readonly record: BatchRecord
+  readonly bytes: number
+}
+
+export interface PublisherOptions {
+  readonly kafka: Kafka
+  readonly topics: readonly string[]
+  readonly compression?: Compression
+  /** Of one partition's batch, before compression. */
+  readonly maxBatchBytes?: number
+  /** How long one attempt may take before its connection is given up. Default 30 s. */
+  readonly attemptMs?: number
+  readonly signal: AbortSignal
+  /** Keeps a record its topic cannot take; the record counts as done when this resolves. */
+  readonly onRefused: (refused: RefusedRecord) => Promise<void>
+  /** Called after each round that is done. */
+  readonly onProgress: () => void
+  readonly onError?: (error: unknown, retryInMs: number) => void
+  readonly faults?: Faults
+}
+
+/** Where a topic's partitions stand among all of the publisher. */
+export interface TopicPlaces {
+  readonly topic: string
+  readonly first: number
+  readonly partitions: number
+}
+
+export class Publisher {
+  readonly #options: PublisherOptions
+  readonly #codec: BatchCodec | null
+  readonly #pool = new BatchPool()
+  readonly #sealed: Round[] = []
+  readonly #places: PartitionRef[] = []
+  readonly #topics = new Map<string, TopicPlaces>()
+  #open: Round
+  #wire: ProduceWire | null = null
+  #wake = Promise.withResolvers<void>()
+  #done = 0
+  #bytes = 0
+  #isFlushing = false
+  #unknownTopics = 0
+  /** Answers of an attempt that was given up must not touch the round. */
+  #attempt = 0
+
+  constructor(options: PublisherOptions) {
+    this.#options = options
+    const { compression = 'none' } = options
+    this.#codec = compression === 'none' ? null : BATCH_CODECS[compression]
+    this.#open = new Round(1, this.#pool)
+  }
+
+  /** Bytes added and not yet done. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Number of the round that holds the record added last. */
+  get mark(): number {
+    return this.#open.records > 0 ? this.#open.number : this.#open.number - 1
+  }
+
+  /** Every round up to this number is done. */
+  get done(): number {
+    return this.#done
+  }
+
+  /** Every topic with its partitions; known once `connect` has resolved. */
+  get topics(): ReadonlyMap<string, TopicPlaces> {
+    return this.#topics
+  }
+
+  /** Learns the partitions of the topics; waits while the brokers are away. @throws errors of fate `stop` */
+  async connect(): Promise<void> {
+    const { topics } = this.#options
+    const counts = await this.#persist('reading the topics', (wire) => wire.partitionCounts(topics))
+    for (const topic of topics) {
+      const partitions = counts.get(topic) ?? 0
+      if (partitions === 0) throw kafkaError(new BrokerRefusal(topic, 0, UNKNOWN_TOPIC), 'reading the topics')
+      this.#topics.set(topic, { topic, first: this.#places.length, partitions })
+      for (let partition = 0; partition < partitions; partition += 1) this.#places.push({ topic, partition })
+    }
+  }
+
+  /** Adds a record; the bytes are copied. @param place of the partition: `first` of its topic plus its number */
+  add(place: number, key: ByteWriter | null, value: ByteWriter | null, headers: ByteWriter): void {
+    const size = (key?.at ?? 0) + (value?.at ?? 0) + headers.at + 32
+    const { maxBatchBytes = MAX_BATCH_BYTES } = this.#options
+    let batch = this.#open.batch(place)
+    if ((batch.count > 0 && batch.bytes + size > maxBatchBytes) || this.#open.bytes > MAX_ROUND_BYTES) {
+      this.#seal()
+      batch = this.#open.batch(place)
+    }
+    const before = batch.bytes
+    batch.add(key, value, headers)
+    const added = batch.bytes - before
+    this.#open.records += 1
+    this.#open.bytes += added
+    this.#bytes += added
+  }
+
+  /** Lets what was added go as soon as nothing is outstanding, at the end of this tick. */
+  flush(): void {
+    if (this.#isFlushing) return
+    this.#isFlushing = true
+    queueMicrotask(() => {
+      this.#isFlushing = false
+      this.#wake.resolve()
+    })
+  }
+
+  /** Sends until the signal aborts. @throws errors of fate `stop` */
+  async run(): Promise<void> {
+    const { signal, faults, onProgress } = this.#options
+    const onAbort = () => this.#wake.resolve()
+    signal.addEventListener('abort', onAbort, { once: true })
+    try {
+      while (!signal.aborted) {
+        const round = this.#next()
+        if (round === undefined) {
+          await this.#wake.promise
+          this.#wake = Promise.withResolvers<void>()
+          continue
+        }
+        await faults?.hit('before-send')
+        await this.#persist('publishing', (wire) => this.#send(wire, round))
+        await faults?.hit('after-ack')
+        this.#done = round.number
+        this.#bytes -= round.bytes
+        onProgress()
+      }
+    } finally {
+      signal.removeEventListener('abort', onAbort)
+      await this.#disconnect()
+    }
+  }
+
+  #next(): Round | undefined {
+    if (this.#sealed.length === 0 && this.#open.records > 0) this.#seal()
+    return this.#sealed.shift()
+  }
+
+  #seal(): void {
+    // A partition that was looked at and got nothing has an empty batch.
+    for (const [place, batch] of this.#open.heads()) if (batch.count === 0) this.#open.acknowledged(place)
+    this.#sealed.push(this.#open)
+    this.#open = new Round(this.#open.number + 1, this.#pool)
+  }
+
+  /** Tries until it succeeds; each attempt within its own time, on a new connection after a failure. */
+  async #persist<T>(doing: string, work: (wire: ProduceWire) => Promise<T>): Promise<T> {
+    const { signal, onError, attemptMs = ATTEMPT_MS } = this.#options
+    const backoff = new Backoff({ baseMs: 50, maxMs: 5_000 })
+    for (;;) {
+      signal.throwIfAborted()
+      this.#attempt += 1
+      try {
+        return await within(attemptMs, signal, async () => work(await this.#connected()))
+      } catch (thrown) {
+        signal.throwIfAborted()
+        const error = kafkaError(thrown, doing)
+        // What went wrong on a connection says nothing certain about what was sent on it.
+        if (!(thrown instanceof BrokerRefusal)) await this.#disconnect()
+        if (error.fate === 'stop' && !this.#mayAppear(error)) throw error
+        const delayMs = backoff.nextDelayMs()
+        onError?.(error, delayMs)
+        await sleep(delayMs, signal)
+      }
+    }
+  }
+
+  #mayAppear({ code }: RescoreError): boolean {
+    if (code !== 'LOG_KAFKA_UNKNOWN_TOPIC') return false
+    this.#unknownTopics += 1
+    return this.#unknownTopics < UNKNOWN_TOPIC_PATIENCE
+  }
+
+  async #connected(): Promise<ProduceWire> {
+    if (this.#wire !== null) return this.#wire
+    const { kafka, topics, attemptMs = ATTEMPT_MS } = this.#options
+    const opened = await openWire(kafka, attemptMs)
+    this.#wire = opened
+    await opened.partitionCounts(topics)
+    return opened
+  }
+
+  async #disconnect(): Promise<void> {
+    const wire = this.#wire
+    this.#wire = null
+    // Its answers mean nothing any more, so neither does how its end goes.
+    await Promise.race([wire?.close().catch(() => undefined), sleep(500)])
+  }
+
+  /** One attempt: what is acknowledged leaves the round, whatever becomes of the rest. */
+  async #send(wire: ProduceWire, round: Round): Promise<void> {
+    const attempt = this.#attempt
+    while (!round.isDone && attempt === this.#attempt) {
+      const nowMs = Date.now()
+      const heads = new Map(round.heads())
+      const byLeader = new Map<number, { place: number; batch: Buffer }[]>()
+      for (const [place, batch] of heads) {
+        const { topic, partition } = this.#ref(place)
+        const leader = wire.leaderOf(topic, partition)
+        if (leader === null) {
+          await wire.refresh()
+          throw new BrokerRefusal(topic, partition, 5)
+        }
+        const parts = byLeader.get(leader) ?? []
+        parts.push({ place, batch: await batch.finish(nowMs, this.#codec) })
+        byLeader.set(leader, parts)
+      }
+      const outcomes = await Promise.allSettled(
+        [...byLeader].map(async ([leader, parts]) => {
+          const answers = await wire.produce(
+            leader,
+            parts.map(({ place, batch }) => ({ ...this.#ref(place), batch })),
+          )
+          for (const answer of answers) {
+            if (attempt !== this.#attempt) return
+            const place = (this.#topics.get(answer.topic)?.first ?? 0) + answer.partition
+            await this.#answered(round, place, heads.get(place), answer.errorCode)
+          }
+        }),
+      )
+      const failed = outcomes.find((outcome) => outcome.status === 'rejected')
+      if (failed === undefined) continue
+      if (failed.reason instanceof BrokerRefusal) await wire.refresh()
+      throw failed.reason
+    }
+    this.#unknownTopics = 0
+  }
+
+  #ref(place: number): PartitionRef {
+    return this.#places[place] ?? { topic: '', partition: -1 }
+  }
+
+  async #answered(round: Round, place: number, batch: RecordBatch | undefined, errorCode: number): Promise<void> {
+    const { topic, partition } = this.#ref(place)
+    if (errorCode === 0) round.acknowledged(place)
+    else if (!isTooLarge(errorCode) || batch === undefined) throw new BrokerRefusal(topic, partition, errorCode)
+    else if (batch.count > 1) round.split(place)
+    else {
+      const [record] = batch.records()
+      if (record !== undefined) await this.#options.onRefused({ topic, partition, record, bytes: batch.bytes })
+      round.acknowledged(place)
+    }
+  }
+}
+
+/** Rejects when the work is not done in time or the signal aborts; what the work does later is not waited for. */
+async function within<T>(ms: number, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  const over = new AbortController()
+  const late = sleep(ms, AbortSignal.any([signal, over.signal])).then(() => {
+    throw new BrokerSilence(ms)
+  })
+  try {
+    return await Promise.race([work(), late])
+  } finally {
+    over.abort()
+    // Rejects with the abort just made.
+    await late.catch(() => undefined)
+  }
+}
+
+class BrokerSilence extends Error {
+  constructor(ms: number) {
+    super(`no answer within ${ms} ms`)
+    this.name = 'KafkaJSRequestTimeoutError'
+  }
+}
