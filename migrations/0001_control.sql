@@ -62,6 +62,21 @@ create table rescore.dead_letter (
   primary key (stage, topic, partition, record_offset)
 );
 
+-- Records that capture could not publish, kept whole with their reason; their neighbours went through.
+create table rescore.unpublished (
+  topic text not null,
+  partition integer not null,
+  lsn pg_lsn not null,
+  index integer not null,
+  key bytea,
+  -- null: the tombstone
+  value bytea,
+  code text not null,
+  reason text not null,
+  kept_at timestamptz not null default clock_timestamp(),
+  primary key (topic, lsn, index)
+);
+
 create table rescore.connector_state (
   connector text not null,
   stream text not null,

@@ -133,3 +133,11 @@ export class TransactionHeaders {
 }
 
 const POSITION_NAME = Buffer.from(POSITION_HEADER)
+
+/** The position in headers as `TransactionHeaders` writes them; null when there is none. */
+export function readPositionHeader(headers: Buffer): { readonly lsn: bigint; readonly index: number } | null {
+  const at = headers.indexOf(POSITION_NAME)
+  if (at < 0) return null
+  const match = /^([0-9a-f]{16})\/(\d+)/.exec(headers.toString('latin1', at + POSITION_NAME.length + 1, at + 60))
+  return match === null ? null : { lsn: BigInt(`0x${match[1]}`), index: Number(match[2]) }
+}

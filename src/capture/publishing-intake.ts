@@ -1,0 +1,345 @@
+/**
+ * One connection's messages into the publisher: each row encoded in the tick it arrives.
+ *
+ * Invariants: a table that was just described is looked up in the catalog first; until that is done the messages behind
+ * it are kept as copies, in order, with the socket paused. What a new connection sends again and the publisher has taken
+ * already is passed over. The place of a change counts every row and transactional message, as in src/capture/pgoutput.ts.
+ */
+import type { Pool } from '../db/pool.ts'
+import { type EncodedRelation, RowEncoder } from '../log/kafka/encode.ts'
+import { ByteWriter } from '../log/kafka/encode-bytes.ts'
+import type { EncodeTypes } from '../log/kafka/encode-types.ts'
+import {
+  BARRIER_HEADER,
+  COLUMNS_HEADER,
+  type EnvelopeSource,
+  type EnvelopeTransaction,
+  NEW_KEY_HEADER,
+  OLD_KEY_HEADER,
+  TransactionHeaders,
+  writeHeader,
+} from '../log/kafka/envelope.ts'
+import type { Publisher, TopicPlaces } from '../log/kafka/publish.ts'
+import { partitionOf } from '../log/kafka/publish-partition.ts'
+import { BARRIER_PREFIX } from '../log/log.ts'
+import { comparePositions, END_OF_TRANSACTION, type Position } from '../log/position.ts'
+import { corrupt } from './corrupt.ts'
+import type { PendingCommits } from './publishing-commits.ts'
+import { readDescription, resolveRelation } from './publishing-relation.ts'
+import { Reader } from './reader.ts'
+import type { Intake, Valve } from './replicate.ts'
+
+/** Not yet acknowledged by the brokers: above this the socket is paused, and below half of it read again. */
+const HIGH_WATER_BYTES = 16 * 1_048_576
+/** 1970-01-01 to 2000-01-01, microseconds. */
+const POSTGRES_EPOCH_MICROS = 946_684_800_000_000n
+const XLOG_DATA = 0x77
+/** The driver's frame in front of a message: its kind, the change's LSN, the end of WAL, the server's clock. */
+const FRAME_BYTES = 25
+
+/** What outlives a connection. */
+export interface Published {
+  readonly publisher: Publisher
+  readonly commits: PendingCommits
+  /** The last thing the publisher took. */
+  taken: Position
+}
+
+export interface IntakeOptions {
+  readonly pool: Pool
+  readonly source: EnvelopeSource
+  readonly types: EncodeTypes
+  readonly highWaterBytes?: number
+  readonly published: Published
+  /** Topic of `schema.table`. */
+  readonly topicOf: (table: string) => string
+  readonly valve: Valve
+}
+
+interface OpenTransaction extends EnvelopeTransaction {
+  readonly headers: TransactionHeaders
+  nextPlace: number
+}
+
+interface Table {
+  readonly encoder: RowEncoder
+  readonly places: TopicPlaces
+}
+
+export class PublishingIntake implements Intake {
+  readonly #options: IntakeOptions
+  readonly #highWater: number
+  readonly #system: Buffer
+  readonly #tables = new Map<number, Table>()
+  readonly #headers = new ByteWriter()
+  readonly #scratch = new ByteWriter()
+  /** Messages that came while a table was looked up, copied. */
+  #waiting: { readonly message: Buffer; readonly high: number; readonly low: number }[] = []
+  #lookups: Promise<void> | null = null
+  #transaction: OpenTransaction | null = null
+  #previousLsn: bigint | null = null
+  #isPaused = false
+  #failed = Promise.withResolvers<never>()
+  receivedLsn = 0n
+
+  constructor(options: IntakeOptions) {
+    this.#options = options
+    this.#highWater = options.highWaterBytes ?? HIGH_WATER_BYTES
+    this.#system = Buffer.from(options.source.system)
+    // Looked at by `work`, which may not have started.
+    this.#failed.promise.catch(() => undefined)
+  }
+
+  take(message: Buffer): void {
+    const { high, low } = changeLsn(message)
+    if (this.#lookups !== null) this.#waiting.push({ message: Buffer.from(message), high, low })
+    else this.#handle(message, high, low)
+    this.#push()
+  }
+
+  async work(over: AbortSignal): Promise<void> {
+    const ended = Promise.withResolvers<void>()
+    over.addEventListener('abort', () => ended.resolve(), { once: true })
+    if (over.aborted) return
+    await Promise.race([ended.promise, this.#failed.promise])
+  }
+
+  /** The publisher has room again. */
+  progressed(): void {
+    const { publisher } = this.#options.published
+    if (!this.#isPaused || this.#lookups !== null || publisher.bytes > this.#highWater / 2) return
+    this.#isPaused = false
+    this.#options.valve.resume()
+  }
+
+  finishedLsn(): bigint {
+    const { publisher, commits } = this.#options.published
+    return commits.finished(publisher.done)
+  }
+
+  isIdle(): boolean {
+    const { publisher, commits } = this.#options.published
+    return publisher.bytes === 0 && commits.isEmpty && this.#transaction === null && this.#waiting.length === 0
+  }
+
+  /** Sends on what was added, and stops reading while too much is outstanding. */
+  #push(): void {
+    const { publisher } = this.#options.published
+    publisher.flush()
+    if (publisher.bytes > this.#highWater || this.#lookups !== null) {
+      this.#isPaused = true
+      this.#options.valve.pause()
+    }
+  }
+
+  #handle(message: Buffer, high: number, low: number): void {
+    switch (message[0]) {
+      // I, U, D
+      case 0x49:
+      case 0x55:
+      case 0x44:
+        this.#row(message, high, low)
+        break
+      case 0x42: // B
+        this.#begin(new Reader(message))
+        break
+      case 0x43: // C
+        this.#commit(new Reader(message))
+        break
+      case 0x52: // R
+        this.#describe(message)
+        break
+      case 0x54: // T
+        this.#truncate(new Reader(message), high, low)
+        break
+      case 0x4d: // M
+        this.#message(new Reader(message))
+        break
+      // The replication origin of a transaction, and the names of types: nothing depends on either.
+      case 0x4f:
+      case 0x59:
+        break
+      default:
+        throw corrupt(`a message of unknown kind ${message[0]}`)
+    }
+  }
+
+  #begin(reader: Reader): void {
+    if (this.#transaction !== null) throw corrupt('a transaction inside another')
+    const commitLsn = reader.uint64()
+    const committedMicros = BigInt.asIntN(64, reader.uint64()) + POSTGRES_EPOCH_MICROS
+    const head = { xid: reader.uint32(), commitLsn, committedMicros, previousLsn: this.#previousLsn }
+    reader.end()
+    this.#transaction = { ...head, nextPlace: 0, headers: new TransactionHeaders(this.#system, head, this.#scratch) }
+  }
+
+  #commit(reader: Reader): void {
+    const { published } = this.#options
+    reader.uint8()
+    const [lsn, endLsn] = [reader.uint64(), reader.uint64()]
+    if (this.#open().commitLsn !== lsn || endLsn <= lsn) throw corrupt('a commit of another transaction')
+    this.#transaction = null
+    this.#previousLsn = lsn
+    this.receivedLsn = endLsn
+    const end = { lsn, index: END_OF_TRANSACTION }
+    // Sent again by a new connection: it is among the pending ones, or finished.
+    if (comparePositions(end, published.taken) <= 0) return
+    published.taken = end
+    published.commits.add(endLsn, published.publisher.mark)
+  }
+
+  #open(): OpenTransaction {
+    if (this.#transaction === null) throw corrupt('a change outside any transaction')
+    return this.#transaction
+  }
+
+  /** The place of the next change, and whether it is new to the publisher. */
+  #place(transaction: OpenTransaction): { readonly index: number; readonly isNew: boolean } {
+    const { published } = this.#options
+    const index = transaction.nextPlace * 2
+    transaction.nextPlace += 1
+    // Both halves of a key change are taken in one tick, so the second stands for both.
+    const position = { lsn: transaction.commitLsn, index: index + 1 }
+    const isNew = comparePositions(position, published.taken) > 0
+    if (isNew) published.taken = position
+    return { index, isNew }
+  }
+
+  #table(relid: number): Table {
+    const table = this.#tables.get(relid)
+    if (table === undefined) throw corrupt(`a row of table ${relid}, which it did not describe`)
+    return table
+  }
+
+  #row(message: Buffer, high: number, low: number): void {
+    const transaction = this.#open()
+    const { index, isNew } = this.#place(transaction)
+    if (!isNew) return
+    const { encoder, places } = this.#table(message.readUInt32BE(1))
+    const kind = encoder.row(message, transaction, high, low, Date.now())
+    const { key, oldKey, value, created, unknownColumns } = encoder
+    if (kind === 'rekey') {
+      this.#add(places, oldKey, value, transaction.headers, index, [
+        [NEW_KEY_HEADER, bytesOf(key)],
+        ...columnsOf(unknownColumns),
+      ])
+      this.#add(places, oldKey, null, transaction.headers, index, [])
+      this.#add(places, key, created, transaction.headers, index + 1, [
+        [OLD_KEY_HEADER, bytesOf(oldKey)],
+        ...columnsOf(unknownColumns),
+      ])
+      return
+    }
+    const keyed = encoder.hasKey ? key : null
+    this.#add(
+      places,
+      keyed,
+      value,
+      transaction.headers,
+      index,
+      unknownColumns === null ? NONE : columnsOf(unknownColumns),
+    )
+    if (kind === 'delete' && keyed !== null) this.#add(places, keyed, null, transaction.headers, index, NONE)
+  }
+
+  #add(
+    places: TopicPlaces,
+    key: ByteWriter | null,
+    value: ByteWriter | null,
+    headers: TransactionHeaders,
+    index: number,
+    more: readonly (readonly [string, Buffer])[],
+  ): void {
+    // Without a key there is no order but the topic's own: everything of such a table in one partition.
+    const partition = key === null ? 0 : partitionOf(key.bytes, key.at, places.partitions)
+    this.#addTo(places.first + partition, key, value, headers, index, more)
+  }
+
+  #addTo(
+    place: number,
+    key: ByteWriter | null,
+    value: ByteWriter | null,
+    headers: TransactionHeaders,
+    index: number,
+    more: readonly (readonly [string, Buffer])[],
+  ): void {
+    this.#headers.reset()
+    headers.write(this.#headers, index, more.length)
+    for (const [name, bytes] of more) writeHeader(this.#headers, name, bytes)
+    this.#options.published.publisher.add(place, key, value, this.#headers)
+  }
+
+  #truncate(reader: Reader, high: number, low: number): void {
+    const transaction = this.#open()
+    const count = reader.uint32()
+    reader.uint8()
+    for (let each = 0; each < count; each += 1) {
+      const { encoder, places } = this.#table(reader.uint32())
+      const { index, isNew } = this.#place(transaction)
+      if (!isNew) continue
+      encoder.truncate(transaction, high, low, Date.now())
+      this.#add(places, null, encoder.value, transaction.headers, index, NONE)
+    }
+    reader.end()
+  }
+
+  #message(reader: Reader): void {
+    // Messages outside transactions arrive out of commit order and can carry no position.
+    if (reader.uint8() !== 1) return
+    reader.uint64()
+    const prefix = reader.cstring()
+    const content = reader.text(reader.uint32())
+    reader.end()
+    const transaction = this.#open()
+    const { index, isNew } = this.#place(transaction)
+    if (!isNew || prefix !== BARRIER_PREFIX) return
+    this.#scratch.reset()
+    this.#scratch.raw(Buffer.from(JSON.stringify({ [BARRIER_HEADER]: content })))
+    const more = [[BARRIER_HEADER, Buffer.from(content)]] as const
+    for (const { first, partitions } of this.#options.published.publisher.topics.values()) {
+      for (let partition = 0; partition < partitions; partition += 1) {
+        this.#addTo(first + partition, this.#scratch, null, transaction.headers, index, more)
+      }
+    }
+  }
+
+  #describe(message: Buffer): void {
+    const described = readDescription(message)
+    const table = `${described.schema}.${described.name}`
+    const topic = this.#options.topicOf(table)
+    const places = this.#options.published.publisher.topics.get(topic)
+    if (places === undefined) throw corrupt(`changes of ${table}, which has no topic`)
+    this.#lookups = resolveRelation(this.#options.pool, described)
+      .then((relation) => this.#resolved(described.relid, relation, places))
+      .catch((error: unknown) => this.#failed.reject(error))
+  }
+
+  /** Goes on with what has waited, up to the next table that must be looked up. */
+  #resolved(relid: number, relation: EncodedRelation, places: TopicPlaces): void {
+    const { source, types } = this.#options
+    this.#tables.set(relid, { encoder: new RowEncoder(relation, source, types), places })
+    this.#lookups = null
+    const waiting = this.#waiting
+    this.#waiting = []
+    waiting.forEach(({ message, high, low }) => {
+      if (this.#lookups !== null) this.#waiting.push({ message, high, low })
+      else this.#handle(message, high, low)
+    })
+    this.#push()
+    this.progressed()
+  }
+}
+
+const NONE: readonly (readonly [string, Buffer])[] = []
+
+const columnsOf = (unknown: Buffer | null): readonly (readonly [string, Buffer])[] =>
+  unknown === null ? NONE : [[COLUMNS_HEADER, unknown]]
+
+const bytesOf = (writer: ByteWriter) => Buffer.from(writer.bytes.subarray(0, writer.at))
+
+/** The LSN of a change stands only in the frame around the message, which the driver leaves in front of it. */
+function changeLsn(message: Buffer): { readonly high: number; readonly low: number } {
+  const frame = Buffer.from(message.buffer, message.byteOffset - FRAME_BYTES, 9)
+  if (frame[0] !== XLOG_DATA) throw corrupt('a message outside its frame')
+  return { high: frame.readUInt32BE(1), low: frame.readUInt32BE(5) }
+}
