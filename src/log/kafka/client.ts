@@ -5,6 +5,7 @@
  * default import here; its own words go through `bridge`, which passes on named fields only, with every known secret
  * struck out, and nothing below a warning, whatever KAFKAJS_LOG_LEVEL says.
  */
+import type { ConnectionOptions } from 'node:tls'
 import kafkajs, { type Kafka, type KafkaConfig, type logCreator, type RetryOptions } from 'kafkajs'
 import type { KafkaSettings, SaslSettings, TlsSettings } from './settings.ts'
 import { createTokenSource, oauthMechanism } from './token.ts'
@@ -62,8 +63,7 @@ function bridge(settings: KafkaSettings, { log }: ClientOptions): logCreator {
     }
 }
 
-function tlsOptions(tls: TlsSettings | null): NonNullable<KafkaConfig['ssl']> {
-  if (tls === null) return false
+export function tlsOptions(tls: TlsSettings): ConnectionOptions {
   return {
     ...(tls.authority === null ? {} : { ca: [tls.authority] }),
     ...(tls.client === null ? {} : { cert: tls.client.certificate, key: tls.client.key.reveal() }),
@@ -86,7 +86,7 @@ export function createKafka(settings: KafkaSettings, options: ClientOptions): Ka
   return new kafkajs.Kafka({
     clientId: `rescore-${options.role}`,
     brokers: [...settings.brokers],
-    ssl: tlsOptions(settings.tls),
+    ssl: settings.tls === null ? false : tlsOptions(settings.tls),
     ...(settings.sasl === null ? {} : { sasl: saslOptions(settings.sasl) }),
     connectionTimeout: CONNECTION_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,

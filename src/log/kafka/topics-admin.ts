@@ -36,6 +36,7 @@ function stateOf(metadata: ITopicMetadata, described: Described): TopicState {
   return {
     partitions: metadata.partitions.length,
     replication: Math.min(...metadata.partitions.map(({ replicas }) => replicas.length)),
+    inSync: Math.min(...metadata.partitions.map(({ leader, isr }) => (leader < 0 ? 0 : isr.length))),
     config: asRecord(entries),
     own: asRecord(own),
   }

@@ -7,7 +7,7 @@ if (settings === null) throw new TypeError('no settings')
 
 const [three] = topicSpecs(settings, ['public.company'], 5)
 if (three === undefined) throw new TypeError('no spec')
-const asDeclared = { partitions: 12, replication: 3, config: three.config, own: three.config }
+const asDeclared = { partitions: 12, replication: 3, inSync: 3, config: three.config, own: three.config }
 const differing = (config: Readonly<Record<string, string>>) =>
   compareTopic(three, { ...asDeclared, config: { ...three.config, ...config } }).map(({ what }) => what)
 

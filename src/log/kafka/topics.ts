@@ -25,6 +25,8 @@ export interface TopicState {
   readonly partitions: number
   /** Copies of the partition that has the fewest. */
   readonly replication: number
+  /** Copies that are up to date, of the partition that has the fewest; 0: one has no leader. */
+  readonly inSync: number
   /** Every setting in force, by name. */
   readonly config: Readonly<Record<string, string>>
   /** Those set on the topic itself. */
