@@ -43,6 +43,14 @@ function rowsOf({ spec, state, differences }: TopicReport): readonly (readonly s
   )
 }
 
+/** Of the settings in force only those that are declared: a broker lists some sixty. */
+function asJson({ spec, state, differences }: TopicReport) {
+  const { name, table: source, ...should } = spec
+  const config = Object.fromEntries(Object.keys(spec.config).map((setting) => [setting, state?.config[setting]]))
+  const is = state === null ? null : { ...state, config, own: undefined }
+  return { name, table: source, should, is, differences }
+}
+
 function show(reports: readonly TopicReport[]): void {
   print(table(['topic', 'should be', 'is', 'differs'], reports.flatMap(rowsOf)))
   const mends = new Set(reports.flatMap(({ differences }) => differences.map(({ what, mend }) => `${what}: ${mend}`)))
@@ -71,16 +79,7 @@ export function topicsCommand(): Command {
         return reportTopics(admin, settings, tables)
       })
       if (reports.some(({ differences }) => differences.length > 0)) process.exitCode = EXIT.problems
-      if (options.json === true)
-        return printJson({
-          prefix: settings.prefix,
-          topics: reports.map(({ spec, state, differences }) => ({
-            ...spec,
-            exists: state !== null,
-            is: state,
-            differences,
-          })),
-        })
+      if (options.json === true) return printJson({ prefix: settings.prefix, topics: reports.map(asJson) })
       show(reports)
     })
 }

@@ -7,6 +7,7 @@ import { type KafkaBroker, startBroker } from '../../../test/support/kafka/broke
 import { describeWithJava, kafkaSettings } from '../../../test/support/kafka/kafka.ts'
 import { isRescoreError, type RescoreError } from '../../errors.ts'
 import { withAdmin } from './admin.ts'
+import { missingVersions, readApiVersions } from './api-versions.ts'
 
 const USER = { username: 'alice', password: 'canary-7f3a9' }
 const lines: string[] = []
@@ -72,6 +73,18 @@ describeWithJava('a client', () => {
       code: 'LOG_KAFKA_TLS',
       fate: 'stop',
     })
+  })
+
+  test('asks a broker for its versions before any login', async () => {
+    const { signal } = new AbortController()
+    const clear = kafkaSettings({ KAFKA_BROKERS: broker.at('SASL'), ...login('plain') })
+    const secured = kafkaSettings({ KAFKA_BROKERS: broker.at('SASL_TLS'), ...trusted(), ...login('plain') })
+    for (const settings of [clear, secured]) {
+      const [host = '', port] = settings.brokers[0]?.split(':') ?? []
+      const ranges = await readApiVersions(settings, { host, port: Number(port) }, signal)
+      expect(ranges.size).toBeGreaterThan(30)
+      expect(missingVersions(ranges)).toEqual([])
+    }
   })
 
   test('shows its certificate where the broker asks for one', async () => {
