@@ -4,6 +4,7 @@
  * it are. Outlives connections: what was published for the last one counts for the next.
  */
 import { Fifo } from '../log/embedded/fifo.ts'
+import type { Publisher } from '../log/kafka/publish.ts'
 
 interface PendingCommit {
   readonly endLsn: bigint
@@ -32,5 +33,25 @@ export class PendingCommits {
     }
     this.#pending.drop(count)
     return this.#finished
+  }
+}
+
+/** What outlives a connection: the publisher, its commits, and the position of the last thing it took. */
+export class Published {
+  readonly publisher: Publisher
+  readonly commits = new PendingCommits()
+  #lsn = 0n
+  #index = 0
+
+  constructor(publisher: Publisher) {
+    this.publisher = publisher
+  }
+
+  /** Moves on to this position; false when it was taken before. Two fields, because it is asked for every row. */
+  takes(lsn: bigint, index: number): boolean {
+    if (lsn < this.#lsn || (lsn === this.#lsn && index <= this.#index)) return false
+    this.#lsn = lsn
+    this.#index = index
+    return true
   }
 }

@@ -19,12 +19,12 @@ import {
   TransactionHeaders,
   writeHeader,
 } from '../log/kafka/envelope.ts'
-import type { Publisher, TopicPlaces } from '../log/kafka/publish.ts'
+import type { TopicPlaces } from '../log/kafka/publish.ts'
 import { partitionOf } from '../log/kafka/publish-partition.ts'
 import { BARRIER_PREFIX } from '../log/log.ts'
-import { comparePositions, END_OF_TRANSACTION, type Position } from '../log/position.ts'
+import { END_OF_TRANSACTION } from '../log/position.ts'
 import { corrupt } from './corrupt.ts'
-import type { PendingCommits } from './publishing-commits.ts'
+import type { Published } from './publishing-commits.ts'
 import { readDescription, resolveRelation } from './publishing-relation.ts'
 import { Reader } from './reader.ts'
 import type { Intake, Valve } from './replicate.ts'
@@ -36,14 +36,6 @@ const POSTGRES_EPOCH_MICROS = 946_684_800_000_000n
 const XLOG_DATA = 0x77
 /** The driver's frame in front of a message: its kind, the change's LSN, the end of WAL, the server's clock. */
 const FRAME_BYTES = 25
-
-/** What outlives a connection. */
-export interface Published {
-  readonly publisher: Publisher
-  readonly commits: PendingCommits
-  /** The last thing the publisher took. */
-  taken: Position
-}
 
 export interface IntakeOptions {
   readonly pool: Pool
@@ -71,7 +63,7 @@ export class PublishingIntake implements Intake {
   readonly #highWater: number
   readonly #system: Buffer
   readonly #tables = new Map<number, Table>()
-  readonly #headers = new ByteWriter()
+  readonly #empty = new ByteWriter()
   readonly #scratch = new ByteWriter()
   /** Messages that came while a table was looked up, copied. */
   #waiting: { readonly message: Buffer; readonly high: number; readonly low: number }[] = []
@@ -79,6 +71,11 @@ export class PublishingIntake implements Intake {
   #transaction: OpenTransaction | null = null
   #previousLsn: bigint | null = null
   #isPaused = false
+  /** The driver's buffer around the message, seen last. */
+  #driverBytes: Buffer = Buffer.alloc(0)
+  /** LSN of the change being handled, in halves. */
+  #high = 0
+  #low = 0
   #failed = Promise.withResolvers<never>()
   receivedLsn = 0n
 
@@ -91,10 +88,19 @@ export class PublishingIntake implements Intake {
   }
 
   take(message: Buffer): void {
-    const { high, low } = changeLsn(message)
-    if (this.#lookups !== null) this.#waiting.push({ message: Buffer.from(message), high, low })
-    else this.#handle(message, high, low)
+    this.#readFrame(message)
+    if (this.#lookups === null) this.#handle(message)
+    else this.#waiting.push({ message: Buffer.from(message), high: this.#high, low: this.#low })
     this.#push()
+  }
+
+  /** The LSN of a change stands only in the frame around the message, which the driver leaves in front of it. */
+  #readFrame(message: Buffer): void {
+    if (this.#driverBytes.buffer !== message.buffer) this.#driverBytes = Buffer.from(message.buffer)
+    const at = message.byteOffset - FRAME_BYTES
+    if (this.#driverBytes[at] !== XLOG_DATA) throw corrupt('a message outside its frame')
+    this.#high = this.#driverBytes.readUInt32BE(at + 1)
+    this.#low = this.#driverBytes.readUInt32BE(at + 5)
   }
 
   async work(over: AbortSignal): Promise<void> {
@@ -132,13 +138,13 @@ export class PublishingIntake implements Intake {
     }
   }
 
-  #handle(message: Buffer, high: number, low: number): void {
+  #handle(message: Buffer): void {
     switch (message[0]) {
       // I, U, D
       case 0x49:
       case 0x55:
       case 0x44:
-        this.#row(message, high, low)
+        this.#row(message)
         break
       case 0x42: // B
         this.#begin(new Reader(message))
@@ -150,7 +156,7 @@ export class PublishingIntake implements Intake {
         this.#describe(message)
         break
       case 0x54: // T
-        this.#truncate(new Reader(message), high, low)
+        this.#truncate(new Reader(message))
         break
       case 0x4d: // M
         this.#message(new Reader(message))
@@ -181,10 +187,8 @@ export class PublishingIntake implements Intake {
     this.#transaction = null
     this.#previousLsn = lsn
     this.receivedLsn = endLsn
-    const end = { lsn, index: END_OF_TRANSACTION }
     // Sent again by a new connection: it is among the pending ones, or finished.
-    if (comparePositions(end, published.taken) <= 0) return
-    published.taken = end
+    if (!published.takes(lsn, END_OF_TRANSACTION)) return
     published.commits.add(endLsn, published.publisher.mark)
   }
 
@@ -193,16 +197,12 @@ export class PublishingIntake implements Intake {
     return this.#transaction
   }
 
-  /** The place of the next change, and whether it is new to the publisher. */
-  #place(transaction: OpenTransaction): { readonly index: number; readonly isNew: boolean } {
-    const { published } = this.#options
+  /** The index of the next change; null when the publisher has taken it from an earlier connection. */
+  #index(transaction: OpenTransaction): number | null {
     const index = transaction.nextPlace * 2
     transaction.nextPlace += 1
     // Both halves of a key change are taken in one tick, so the second stands for both.
-    const position = { lsn: transaction.commitLsn, index: index + 1 }
-    const isNew = comparePositions(position, published.taken) > 0
-    if (isNew) published.taken = position
-    return { index, isNew }
+    return this.#options.published.takes(transaction.commitLsn, index + 1) ? index : null
   }
 
   #table(relid: number): Table {
@@ -211,12 +211,12 @@ export class PublishingIntake implements Intake {
     return table
   }
 
-  #row(message: Buffer, high: number, low: number): void {
+  #row(message: Buffer): void {
     const transaction = this.#open()
-    const { index, isNew } = this.#place(transaction)
-    if (!isNew) return
+    const index = this.#index(transaction)
+    if (index === null) return
     const { encoder, places } = this.#table(message.readUInt32BE(1))
-    const kind = encoder.row(message, transaction, high, low, Date.now())
+    const kind = encoder.row(message, transaction, this.#high, this.#low, Date.now())
     const { key, oldKey, value, created, unknownColumns } = encoder
     if (kind === 'rekey') {
       this.#add(places, oldKey, value, transaction.headers, index, [
@@ -263,21 +263,23 @@ export class PublishingIntake implements Intake {
     index: number,
     more: readonly (readonly [string, Buffer])[],
   ): void {
-    this.#headers.reset()
-    headers.write(this.#headers, index, more.length)
-    for (const [name, bytes] of more) writeHeader(this.#headers, name, bytes)
-    this.#options.published.publisher.add(place, key, value, this.#headers)
+    const rest = value ?? this.#empty
+    if (value === null) rest.reset()
+    const valueBytes = value === null ? -1 : value.at
+    headers.write(rest, index, more.length)
+    for (const [name, bytes] of more) writeHeader(rest, name, bytes)
+    this.#options.published.publisher.add(place, key, valueBytes, rest)
   }
 
-  #truncate(reader: Reader, high: number, low: number): void {
+  #truncate(reader: Reader): void {
     const transaction = this.#open()
     const count = reader.uint32()
     reader.uint8()
     for (let each = 0; each < count; each += 1) {
       const { encoder, places } = this.#table(reader.uint32())
-      const { index, isNew } = this.#place(transaction)
-      if (!isNew) continue
-      encoder.truncate(transaction, high, low, Date.now())
+      const index = this.#index(transaction)
+      if (index === null) continue
+      encoder.truncate(transaction, this.#high, this.#low, Date.now())
       this.#add(places, null, encoder.value, transaction.headers, index, NONE)
     }
     reader.end()
@@ -291,8 +293,8 @@ export class PublishingIntake implements Intake {
     const content = reader.text(reader.uint32())
     reader.end()
     const transaction = this.#open()
-    const { index, isNew } = this.#place(transaction)
-    if (!isNew || prefix !== BARRIER_PREFIX) return
+    const index = this.#index(transaction)
+    if (index === null || prefix !== BARRIER_PREFIX) return
     this.#scratch.reset()
     this.#scratch.raw(Buffer.from(JSON.stringify({ [BARRIER_HEADER]: content })))
     const more = [[BARRIER_HEADER, Buffer.from(content)]] as const
@@ -323,7 +325,11 @@ export class PublishingIntake implements Intake {
     this.#waiting = []
     waiting.forEach(({ message, high, low }) => {
       if (this.#lookups !== null) this.#waiting.push({ message, high, low })
-      else this.#handle(message, high, low)
+      else {
+        this.#high = high
+        this.#low = low
+        this.#handle(message)
+      }
     })
     this.#push()
     this.progressed()
@@ -336,10 +342,3 @@ const columnsOf = (unknown: Buffer | null): readonly (readonly [string, Buffer])
   unknown === null ? NONE : [[COLUMNS_HEADER, unknown]]
 
 const bytesOf = (writer: ByteWriter) => Buffer.from(writer.bytes.subarray(0, writer.at))
-
-/** The LSN of a change stands only in the frame around the message, which the driver leaves in front of it. */
-function changeLsn(message: Buffer): { readonly high: number; readonly low: number } {
-  const frame = Buffer.from(message.buffer, message.byteOffset - FRAME_BYTES, 9)
-  if (frame[0] !== XLOG_DATA) throw corrupt('a message outside its frame')
-  return { high: frame.readUInt32BE(1), low: frame.readUInt32BE(5) }
-}

@@ -16,9 +16,8 @@ import { DEFAULT_TYPES, type EncodeTypes } from '../log/kafka/encode-types.ts'
 import { readPositionHeader } from '../log/kafka/envelope.ts'
 import { Publisher, type RefusedRecord } from '../log/kafka/publish.ts'
 import { topicName } from '../log/kafka/topics.ts'
-import { START } from '../log/position.ts'
-import { PendingCommits } from './publishing-commits.ts'
-import { type Published, PublishingIntake } from './publishing-intake.ts'
+import { Published } from './publishing-commits.ts'
+import { PublishingIntake } from './publishing-intake.ts'
 import { Replication, type SlotOptions } from './replicate.ts'
 
 export interface PublishOptions extends SlotOptions {
@@ -57,7 +56,7 @@ export async function publishChanges(options: PublishOptions): Promise<void> {
     onRefused: (refused) => keepAside(pool, refused, over),
     onProgress: () => intake?.progressed(),
   })
-  const published: Published = { publisher, commits: new PendingCommits(), taken: START }
+  const published = new Published(publisher)
   try {
     const source = { prefix, version: options.version ?? 'rescore', ...(await readDatabase(pool, over)) }
     await publisher.connect()

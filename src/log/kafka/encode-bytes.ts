@@ -116,12 +116,21 @@ export class ByteWriter {
   /** A whole number from 0, in exactly `digits` digits. */
   padded(value: number, digits: number): void {
     this.reserve(digits)
+    const { bytes, at } = this
+    let place = at + digits - 1
     let left = value
-    for (let place = this.at + digits - 1; place >= this.at; place -= 1) {
-      const rest = Math.floor(left / 10)
-      this.bytes[place] = 0x30 + (left - rest * 10)
-      left = rest
+    // Eight digits at a time: division of small integers is several times cheaper.
+    while (place >= at) {
+      const more = left >= 100_000_000 ? Math.floor(left / 100_000_000) : 0
+      let part = (left - more * 100_000_000) | 0
+      const stop = Math.max(at, place - 7)
+      for (; place >= stop; place -= 1) {
+        const rest = (part / 10) | 0
+        bytes[place] = 0x30 + part - rest * 10
+        part = rest
+      }
+      left = more
     }
-    this.at += digits
+    this.at = at + digits
   }
 }

@@ -98,30 +98,36 @@ const PRODUCE = 0
 const VERSION = 7
 const ALL_REPLICAS = -1
 
-/** Topic by topic, partition by partition. */
-function encodeRequest(parts: readonly PartitionBytes[], timeoutMs: number): Buffer {
-  const topics = Map.groupBy(parts, ({ topic }) => topic)
-  const head = Buffer.alloc(12)
-  head.writeInt16BE(-1, 0)
-  head.writeInt16BE(ALL_REPLICAS, 2)
-  head.writeInt32BE(timeoutMs, 4)
-  head.writeInt32BE(topics.size, 8)
-  const pieces: Buffer[] = [head]
-  for (const [topic, partitions] of topics) {
-    const name = Buffer.from(topic)
-    const before = Buffer.alloc(name.length + 6)
-    before.writeInt16BE(name.length, 0)
-    name.copy(before, 2)
-    before.writeInt32BE(partitions.length, name.length + 2)
-    pieces.push(before)
-    for (const { partition, batch } of partitions) {
-      const place = Buffer.alloc(8)
-      place.writeInt32BE(partition, 0)
-      place.writeInt32BE(batch.length, 4)
-      pieces.push(place, batch)
+/**
+ * The body of a Produce request: topic by topic, partition by partition. kafkajs copies it before `send` returns to its
+ * caller's next tick, so one buffer serves a connection.
+ */
+class RequestBody {
+  #bytes = Buffer.alloc(0)
+
+  encode(parts: readonly PartitionBytes[], timeoutMs: number): Buffer {
+    const topics = Map.groupBy(parts, ({ topic }) => topic)
+    const names = [...topics.keys()].reduce((sum, topic) => sum + Buffer.byteLength(topic) + 6, 0)
+    const size = 12 + names + parts.reduce((sum, { batch }) => sum + 8 + batch.length, 0)
+    if (size > this.#bytes.length) this.#bytes = Buffer.allocUnsafeSlow(size + size / 2)
+    const bytes = this.#bytes
+    // No transaction.
+    let at = bytes.writeInt16BE(-1, 0)
+    at = bytes.writeInt16BE(ALL_REPLICAS, at)
+    at = bytes.writeInt32BE(timeoutMs, at)
+    at = bytes.writeInt32BE(topics.size, at)
+    for (const [topic, partitions] of topics) {
+      const length = bytes.write(topic, at + 2)
+      bytes.writeInt16BE(length, at)
+      at = bytes.writeInt32BE(partitions.length, at + 2 + length)
+      for (const { partition, batch } of partitions) {
+        at = bytes.writeInt32BE(partition, at)
+        at = bytes.writeInt32BE(batch.length, at)
+        at += batch.copy(bytes, at)
+      }
     }
+    return bytes.subarray(0, at)
   }
-  return Buffer.concat(pieces)
 }
 
 function decodeAnswer(payload: Buffer): Answer {
@@ -160,6 +166,8 @@ export interface ProduceWire {
 export async function openWire(kafka: Kafka, requestTimeoutMs: number): Promise<ProduceWire> {
   const cluster = openCluster(kafka)
   await cluster.connect()
+  // Requests to two brokers are encoded side by side.
+  const bodies = new Map<number, RequestBody>()
   return {
     partitionCounts: async (topics) => {
       await cluster.addMultipleTargetTopics(topics)
@@ -172,7 +180,9 @@ export async function openWire(kafka: Kafka, requestTimeoutMs: number): Promise<
     refresh: () => cluster.refreshMetadata(),
     produce: async (leader, parts) => {
       const broker = await cluster.findBroker({ nodeId: leader })
-      const payload = encodeRequest(parts, requestTimeoutMs)
+      const body = bodies.get(leader) ?? new RequestBody()
+      bodies.set(leader, body)
+      const payload = body.encode(parts, requestTimeoutMs)
       const answer = await broker.connectionPool.send({
         request: {
           apiKey: PRODUCE,

@@ -110,9 +110,13 @@ export class Publisher {
     }
   }
 
-  /** Adds a record; the bytes are copied. @param place of the partition: `first` of its topic plus its number */
-  add(place: number, key: ByteWriter | null, value: ByteWriter | null, headers: ByteWriter): void {
-    const size = (key?.at ?? 0) + (value?.at ?? 0) + headers.at + 32
+  /**
+   * Adds a record; the bytes are copied.
+   * @param place of the partition: `first` of its topic plus its number
+   * @param valueBytes of the value at the beginning of `rest`, -1 for null; behind it the headers, as in a record
+   */
+  add(place: number, key: ByteWriter | null, valueBytes: number, rest: ByteWriter): void {
+    const size = (key?.at ?? 0) + rest.at + 32
     const { maxBatchBytes = MAX_BATCH_BYTES } = this.#options
     let batch = this.#open.batch(place)
     if ((batch.count > 0 && batch.bytes + size > maxBatchBytes) || this.#open.bytes > MAX_ROUND_BYTES) {
@@ -120,7 +124,7 @@ export class Publisher {
       batch = this.#open.batch(place)
     }
     const before = batch.bytes
-    batch.add(key, value, headers)
+    batch.add(key, valueBytes, rest)
     const added = batch.bytes - before
     this.#open.records += 1
     this.#open.bytes += added
