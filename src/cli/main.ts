@@ -35,7 +35,7 @@ export function createProgram(signal: AbortSignal): Command {
     verifyCommand(signal),
     doctorCommand(signal),
     resyncCommand(signal),
-    topicsCommand(),
+    topicsCommand(signal),
   ]
   for (const command of commands) program.addCommand(command)
   for (const command of [program, ...commands]) command.exitOverride().showHelpAfterError('(see --help)')

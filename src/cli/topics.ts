@@ -57,7 +57,7 @@ function show(reports: readonly TopicReport[]): void {
   for (const mend of mends) print(`  mend ${mend}`)
 }
 
-export function topicsCommand(): Command {
+export function topicsCommand(signal: AbortSignal): Command {
   return command('topics', 'The Kafka topics that should be, that are, and what differs', [
     ['KAFKA_BROKERS=kafka:9092 rescore topics', 'look, change nothing; exit 3 when something differs'],
     ['KAFKA_BROKERS=kafka:9092 rescore topics --apply', 'create what is missing and set what can be set'],
@@ -71,6 +71,7 @@ export function topicsCommand(): Command {
         log: { warn: () => undefined },
         role: 'topics',
         patience: 'command',
+        signal,
       } as const
       const reports = await withAdmin(settings, client, 'looking at the topics', async (admin) => {
         const found = await reportTopics(admin, settings, tables)

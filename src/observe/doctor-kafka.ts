@@ -179,13 +179,16 @@ function asProblem(check: string, error: unknown): Problem {
 }
 
 export async function examineKafka(options: KafkaDoctorOptions): Promise<readonly Problem[]> {
-  const { settings, tables, now = Date.now } = options
+  const { settings, tables, signal, now = Date.now } = options
   const log = { warn: () => undefined }
   try {
-    await withAdmin(settings, { log, role: 'doctor', patience: 'command' }, 'looking for the brokers', (admin) =>
-      admin.describeCluster(),
+    await withAdmin(
+      settings,
+      { log, role: 'doctor', patience: 'command', signal },
+      'looking for the brokers',
+      (admin) => admin.describeCluster(),
     )
-    const patient = { log, role: 'doctor', patience: 'service' } as const
+    const patient = { log, role: 'doctor', patience: 'service', signal } as const
     return await withAdmin(settings, patient, 'looking at the topics', async (admin) => {
       const topics = await reportTopics(admin, settings, tables)
       const problems: Problem[] = []
@@ -199,6 +202,7 @@ export async function examineKafka(options: KafkaDoctorOptions): Promise<readonl
       return problems
     })
   } catch (error) {
+    signal.throwIfAborted()
     return [asProblem('kafka', error)]
   }
 }

@@ -2,7 +2,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { type KafkaBroker, startBroker } from '../../../test/support/kafka/broker.ts'
 import { describeWithJava, kafkaSettings } from '../../../test/support/kafka/kafka.ts'
 import { isRescoreError, type RescoreError } from '../../errors.ts'
@@ -118,7 +118,10 @@ describeWithJava('a client', () => {
     'a wrong password for %s stops with a mend and is not told',
     async (mechanism) => {
       lines.length = 0
+      // Would make kafkajs tell every request.
+      vi.stubEnv('KAFKAJS_LOG_LEVEL', 'debug')
       const error = await refusal({ KAFKA_BROKERS: broker.at('SASL'), ...login(mechanism, 'canary-wrong-11') })
+      vi.unstubAllEnvs()
       expect(error).toMatchObject({
         code: 'LOG_KAFKA_AUTH',
         fate: 'stop',
@@ -150,6 +153,17 @@ describeWithJava('a client', () => {
   test('talking in clear text to a port that wants more is worth a look at the settings', async () => {
     const error = await refusal({ KAFKA_BROKERS: broker.at('TLS') })
     expect(error).toMatchObject({ code: 'LOG_KAFKA_UNREACHABLE', mend: expect.stringContaining('KAFKA_TLS') })
+  })
+
+  test('an abort ends the waiting at once, with its own reason', async () => {
+    const settings = kafkaSettings({ KAFKA_BROKERS: '127.0.0.1:1' })
+    const reason = new Error('enough')
+    const controller = new AbortController()
+    const waiting = withAdmin(settings, { log, role: 'test', signal: controller.signal }, 'waiting', (admin) =>
+      admin.listTopics(),
+    )
+    controller.abort(reason)
+    await expect(waiting).rejects.toBe(reason)
   })
 
   test('a broker that is not there is tried again later', async () => {

@@ -136,7 +136,7 @@ export async function applyTopics(admin: Admin, reports: readonly TopicReport[])
  */
 export async function ensureTopics(
   settings: KafkaSettings,
-  client: ClientOptions,
+  client: ClientOptions & { readonly signal?: AbortSignal },
   tables: readonly string[],
   read: ReadonlySet<string> = new Set(),
 ): Promise<readonly TopicReport[]> {
