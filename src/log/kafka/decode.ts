@@ -46,6 +46,14 @@ export function positionOf({ headers }: KafkaRecord): Position | null {
   return { lsn: BigInt(`0x${parts[1]}`), index: Number(parts[2]) }
 }
 
+/** LSN of the change itself, for records of another program: before its commit, so it may be vouched for. 0: none. */
+export function sourceLsn({ value }: KafkaRecord): bigint {
+  if (value === null) return 0n
+  const from = value.lastIndexOf('"source":{')
+  const [, lsn] = from < 0 ? [] : (/"lsn":(\d{1,20})[,}]/.exec(value.toString('utf8', from)) ?? [])
+  return lsn === undefined ? 0n : BigInt(lsn)
+}
+
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
