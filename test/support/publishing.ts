@@ -14,7 +14,8 @@ import { setupOf } from './capture.ts'
 import { kafkaSettings } from './kafka/kafka.ts'
 import type { TestDatabase } from './pg.ts'
 
-export const QUIET = { log: { warn: () => undefined }, role: 'test' } as const
+/** Gives up soon, so that ours are the repeats. */
+export const QUIET = { log: { warn: () => undefined }, role: 'test', patience: 'command' } as const
 
 export interface ReadRecord {
   readonly topic: string

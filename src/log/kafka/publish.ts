@@ -210,7 +210,13 @@ export class Publisher {
   async #connected(): Promise<ProduceWire> {
     if (this.#wire !== null) return this.#wire
     const { kafka, topics, attemptMs = ATTEMPT_MS } = this.#options
+    const attempt = this.#attempt
     const opened = await openWire(kafka, attemptMs)
+    if (attempt !== this.#attempt) {
+      // Given up meanwhile, and perhaps there is another by now.
+      await opened.close()
+      throw new BrokerSilence(attemptMs)
+    }
     this.#wire = opened
     await opened.partitionCounts(topics)
     return opened
