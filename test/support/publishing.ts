@@ -17,6 +17,9 @@ import type { TestDatabase } from './pg.ts'
 /** Gives up soon, so that ours are the repeats. */
 export const QUIET = { log: { warn: () => undefined }, role: 'test', patience: 'command' } as const
 
+/** The reader's own session outlives a killed broker and holds the group up: as short as brokers allow. */
+const PROMPT = { maxWaitTimeInMs: 50, sessionTimeout: 6_000, rebalanceTimeout: 6_000, heartbeatInterval: 1_000 }
+
 export interface ReadRecord {
   readonly topic: string
   readonly partition: number
@@ -60,7 +63,7 @@ export async function setUpPublishing(
   await ensureTopics(settings, QUIET, tables)
   registerZstd()
   const records: ReadRecord[] = []
-  const consumer = createKafka(settings, QUIET).consumer({ groupId: `${settings.prefix}.reader`, maxWaitTimeInMs: 50 })
+  const consumer = createKafka(settings, QUIET).consumer({ groupId: `${settings.prefix}.reader`, ...PROMPT })
   await consumer.connect()
   await consumer.subscribe({ topics: tables.map((table) => topicName(settings.prefix, table)), fromBeginning: true })
   await consumer.run({
