@@ -208,9 +208,10 @@ create table rescore.quarantine (
   primary key (entity, key)
 );
 
--- What `rescore status` shows; not captured, so writing it wakes nobody.
+-- What `rescore status` shows; not captured, so writing it wakes nobody. Processes that share a stage have a row each.
 create table rescore.stage_status (
-  stage text primary key,
+  stage text not null,
+  worker text not null default '',
   entries bigint not null default 0,
   computed bigint not null default 0,
   changed bigint not null default 0,
@@ -221,5 +222,6 @@ create table rescore.stage_status (
   sweeping boolean not null default false,
   last_error text,
   last_error_at timestamptz,
-  updated_at timestamptz not null default clock_timestamp()
+  updated_at timestamptz not null default clock_timestamp(),
+  primary key (stage, worker)
 );

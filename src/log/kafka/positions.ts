@@ -202,3 +202,12 @@ export async function whileHeld(pool: Pool, stage: string, deploy: () => Promise
     await client.query('update rescore.shared_stage set sweeps_wanted = sweeps_wanted + 1 where stage = $1', [stage])
   })
 }
+
+/** For when every stage may have missed something: changes from before there was a slot. */
+export async function wantSweepOfAll(pool: Pool, stages: readonly string[]): Promise<void> {
+  await pool.query(
+    `insert into rescore.shared_stage as s (stage) select unnest($1::text[]) order by 1
+     on conflict (stage) do update set sweeps_wanted = s.sweeps_wanted + 1`,
+    [stages],
+  )
+}
