@@ -6,25 +6,17 @@
  * already is passed over. The place of a change counts every row and transactional message, as in src/capture/pgoutput.ts.
  */
 import type { Pool } from '../db/pool.ts'
-import { type EncodedRelation, RowEncoder } from '../log/kafka/encode.ts'
+import { RowEncoder } from '../log/kafka/encode.ts'
 import { ByteWriter } from '../log/kafka/encode-bytes.ts'
-import type { EncodeTypes } from '../log/kafka/encode-types.ts'
-import {
-  BARRIER_HEADER,
-  COLUMNS_HEADER,
-  type EnvelopeSource,
-  type EnvelopeTransaction,
-  NEW_KEY_HEADER,
-  OLD_KEY_HEADER,
-  TransactionHeaders,
-  writeHeader,
-} from '../log/kafka/envelope.ts'
+import type { EncodedRelation, EncodeTypes } from '../log/kafka/encode-types.ts'
+import { type EnvelopeSource, type EnvelopeTransaction, TransactionHeaders } from '../log/kafka/envelope.ts'
 import type { TopicPlaces } from '../log/kafka/publish.ts'
-import { partitionOf } from '../log/kafka/publish-partition.ts'
 import { BARRIER_PREFIX } from '../log/log.ts'
 import { END_OF_TRANSACTION } from '../log/position.ts'
 import { corrupt } from './corrupt.ts'
 import type { Published } from './publishing-commits.ts'
+import { ChangeLsn } from './publishing-frame.ts'
+import { RecordWriter, writeRow } from './publishing-records.ts'
 import { readDescription, resolveRelation } from './publishing-relation.ts'
 import { Reader } from './reader.ts'
 import type { Intake, Valve } from './replicate.ts'
@@ -33,9 +25,6 @@ import type { Intake, Valve } from './replicate.ts'
 const HIGH_WATER_BYTES = 16 * 1_048_576
 /** 1970-01-01 to 2000-01-01, microseconds. */
 const POSTGRES_EPOCH_MICROS = 946_684_800_000_000n
-const XLOG_DATA = 0x77
-/** The driver's frame in front of a message: its kind, the change's LSN, the end of WAL, the server's clock. */
-const FRAME_BYTES = 25
 
 export interface IntakeOptions {
   readonly pool: Pool
@@ -63,7 +52,8 @@ export class PublishingIntake implements Intake {
   readonly #highWater: number
   readonly #system: Buffer
   readonly #tables = new Map<number, Table>()
-  readonly #empty = new ByteWriter()
+  readonly #records: RecordWriter
+  readonly #lsn = new ChangeLsn()
   readonly #scratch = new ByteWriter()
   /** Messages that came while a table was looked up, copied. */
   #waiting: { readonly message: Buffer; readonly high: number; readonly low: number }[] = []
@@ -71,11 +61,6 @@ export class PublishingIntake implements Intake {
   #transaction: OpenTransaction | null = null
   #previousLsn: bigint | null = null
   #isPaused = false
-  /** The driver's buffer around the message, seen last. */
-  #driverBytes: Buffer = Buffer.alloc(0)
-  /** LSN of the change being handled, in halves. */
-  #high = 0
-  #low = 0
   #failed = Promise.withResolvers<never>()
   receivedLsn = 0n
 
@@ -83,24 +68,16 @@ export class PublishingIntake implements Intake {
     this.#options = options
     this.#highWater = options.highWaterBytes ?? HIGH_WATER_BYTES
     this.#system = Buffer.from(options.source.system)
+    this.#records = new RecordWriter(options.published.publisher)
     // Looked at by `work`, which may not have started.
     this.#failed.promise.catch(() => undefined)
   }
 
   take(message: Buffer): void {
-    this.#readFrame(message)
+    this.#lsn.read(message)
     if (this.#lookups === null) this.#handle(message)
-    else this.#waiting.push({ message: Buffer.from(message), high: this.#high, low: this.#low })
+    else this.#waiting.push({ message: Buffer.from(message), high: this.#lsn.high, low: this.#lsn.low })
     this.#push()
-  }
-
-  /** The LSN of a change stands only in the frame around the message, which the driver leaves in front of it. */
-  #readFrame(message: Buffer): void {
-    if (this.#driverBytes.buffer !== message.buffer) this.#driverBytes = Buffer.from(message.buffer)
-    const at = message.byteOffset - FRAME_BYTES
-    if (this.#driverBytes[at] !== XLOG_DATA) throw corrupt('a message outside its frame')
-    this.#high = this.#driverBytes.readUInt32BE(at + 1)
-    this.#low = this.#driverBytes.readUInt32BE(at + 5)
   }
 
   async work(over: AbortSignal): Promise<void> {
@@ -216,59 +193,8 @@ export class PublishingIntake implements Intake {
     const index = this.#index(transaction)
     if (index === null) return
     const { encoder, places } = this.#table(message.readUInt32BE(1))
-    const kind = encoder.row(message, transaction, this.#high, this.#low, Date.now())
-    const { key, oldKey, value, created, unknownColumns } = encoder
-    if (kind === 'rekey') {
-      this.#add(places, oldKey, value, transaction.headers, index, [
-        [NEW_KEY_HEADER, bytesOf(key)],
-        ...columnsOf(unknownColumns),
-      ])
-      this.#add(places, oldKey, null, transaction.headers, index, [])
-      this.#add(places, key, created, transaction.headers, index + 1, [
-        [OLD_KEY_HEADER, bytesOf(oldKey)],
-        ...columnsOf(unknownColumns),
-      ])
-      return
-    }
-    const keyed = encoder.hasKey ? key : null
-    this.#add(
-      places,
-      keyed,
-      value,
-      transaction.headers,
-      index,
-      unknownColumns === null ? NONE : columnsOf(unknownColumns),
-    )
-    if (kind === 'delete' && keyed !== null) this.#add(places, keyed, null, transaction.headers, index, NONE)
-  }
-
-  #add(
-    places: TopicPlaces,
-    key: ByteWriter | null,
-    value: ByteWriter | null,
-    headers: TransactionHeaders,
-    index: number,
-    more: readonly (readonly [string, Buffer])[],
-  ): void {
-    // Without a key there is no order but the topic's own: everything of such a table in one partition.
-    const partition = key === null ? 0 : partitionOf(key.bytes, key.at, places.partitions)
-    this.#addTo(places.first + partition, key, value, headers, index, more)
-  }
-
-  #addTo(
-    place: number,
-    key: ByteWriter | null,
-    value: ByteWriter | null,
-    headers: TransactionHeaders,
-    index: number,
-    more: readonly (readonly [string, Buffer])[],
-  ): void {
-    const rest = value ?? this.#empty
-    if (value === null) rest.reset()
-    const valueBytes = value === null ? -1 : value.at
-    headers.write(rest, index, more.length)
-    for (const [name, bytes] of more) writeHeader(rest, name, bytes)
-    this.#options.published.publisher.add(place, key, valueBytes, rest)
+    const kind = encoder.row(message, transaction, this.#lsn.high, this.#lsn.low, Date.now())
+    writeRow(this.#records, kind, encoder, places, transaction.headers, index)
   }
 
   #truncate(reader: Reader): void {
@@ -279,8 +205,8 @@ export class PublishingIntake implements Intake {
       const { encoder, places } = this.#table(reader.uint32())
       const index = this.#index(transaction)
       if (index === null) continue
-      encoder.truncate(transaction, this.#high, this.#low, Date.now())
-      this.#add(places, null, encoder.value, transaction.headers, index, NONE)
+      encoder.truncate(transaction, this.#lsn.high, this.#lsn.low, Date.now())
+      this.#records.add(places, null, encoder.value, transaction.headers, index)
     }
     reader.end()
   }
@@ -295,14 +221,7 @@ export class PublishingIntake implements Intake {
     const transaction = this.#open()
     const index = this.#index(transaction)
     if (index === null || prefix !== BARRIER_PREFIX) return
-    this.#scratch.reset()
-    this.#scratch.raw(Buffer.from(JSON.stringify({ [BARRIER_HEADER]: content })))
-    const more = [[BARRIER_HEADER, Buffer.from(content)]] as const
-    for (const { first, partitions } of this.#options.published.publisher.topics.values()) {
-      for (let partition = 0; partition < partitions; partition += 1) {
-        this.#addTo(first + partition, this.#scratch, null, transaction.headers, index, more)
-      }
-    }
+    this.#records.barrier(content, transaction.headers, index)
   }
 
   #describe(message: Buffer): void {
@@ -326,8 +245,8 @@ export class PublishingIntake implements Intake {
     waiting.forEach(({ message, high, low }) => {
       if (this.#lookups !== null) this.#waiting.push({ message, high, low })
       else {
-        this.#high = high
-        this.#low = low
+        this.#lsn.high = high
+        this.#lsn.low = low
         this.#handle(message)
       }
     })
@@ -335,10 +254,3 @@ export class PublishingIntake implements Intake {
     this.progressed()
   }
 }
-
-const NONE: readonly (readonly [string, Buffer])[] = []
-
-const columnsOf = (unknown: Buffer | null): readonly (readonly [string, Buffer])[] =>
-  unknown === null ? NONE : [[COLUMNS_HEADER, unknown]]
-
-const bytesOf = (writer: ByteWriter) => Buffer.from(writer.bytes.subarray(0, writer.at))

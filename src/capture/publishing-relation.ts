@@ -6,7 +6,7 @@
  * catalog is read as it is now: a table dropped since is written with the columns of its identity as key.
  */
 import type { Pool } from '../db/pool.ts'
-import type { EncodedRelation } from '../log/kafka/encode.ts'
+import type { EncodedRelation } from '../log/kafka/encode-types.ts'
 import { Reader } from './reader.ts'
 
 export interface DescribedRelation {

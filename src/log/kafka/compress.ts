@@ -14,6 +14,7 @@ export interface BatchCodec {
   /** As in the attributes of a record batch. */
   readonly id: 0 | 1 | 4
   compress(records: Uint8Array): Promise<Uint8Array>
+  decompress(records: Uint8Array): Promise<Buffer>
 }
 
 const zstd = promisify(zstdCompress)
@@ -24,14 +25,8 @@ const unzip = promisify(gunzip)
 const ZSTD_FAST = { params: { [constants.ZSTD_c_compressionLevel]: 1 } }
 
 export const BATCH_CODECS: Readonly<Record<Exclude<Compression, 'none'>, BatchCodec>> = {
-  gzip: { id: 1, compress: (records) => zip(records, { level: 1 }) },
-  zstd: { id: 4, compress: (records) => zstd(records, ZSTD_FAST) },
-}
-
-/** Of a record batch, by the id in its attributes; for tests and for reading by hand. */
-export const decompressBatch: Readonly<Record<1 | 4, (records: Uint8Array) => Promise<Buffer>>> = {
-  1: (records) => unzip(records),
-  4: (records) => unzstd(records),
+  gzip: { id: 1, compress: (records) => zip(records, { level: 1 }), decompress: (records) => unzip(records) },
+  zstd: { id: 4, compress: (records) => zstd(records, ZSTD_FAST), decompress: (records) => unzstd(records) },
 }
 
 /** Once per process, before the first consumer. */

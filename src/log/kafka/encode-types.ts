@@ -153,3 +153,21 @@ export function columnCodec(oid: number, typmod: number, types: EncodeTypes, ele
   const placeholder = oid === BYTEA ? Buffer.from(UNAVAILABLE).toString('base64') : UNAVAILABLE
   return { copy: copierOf(oid, typmod, types), unavailable: Buffer.from(JSON.stringify(placeholder)) }
 }
+
+export interface RelationColumn {
+  readonly name: string
+  /** Type, domains resolved to what they are over. */
+  readonly oid: number
+  readonly typmod: number
+  /** Element type where `oid` is an array type that is not built in; else 0. */
+  readonly elementOid: number
+  readonly isIdentity: boolean
+}
+
+export interface EncodedRelation {
+  readonly schema: string
+  readonly name: string
+  readonly columns: readonly RelationColumn[]
+  /** Columns of the record's key, in the order of the primary key; empty: records have no key. */
+  readonly key: readonly string[]
+}

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { PgoutputDecoder } from '../../capture/pgoutput.ts'
-import { type EncodedRelation, RowEncoder } from './encode.ts'
-import { DEFAULT_TYPES, type EncodeTypes } from './encode-types.ts'
+import { RowEncoder } from './encode.ts'
+import { DEFAULT_TYPES, type EncodedRelation, type EncodeTypes } from './encode-types.ts'
 
 type Value = string | null | undefined
 

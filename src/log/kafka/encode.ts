@@ -9,7 +9,7 @@
 import { ByteWriter } from './encode-bytes.ts'
 import { corruptMessage } from './encode-error.ts'
 import { NULL_VALUE, TuplePlaces, UNCHANGED_VALUE } from './encode-tuple.ts'
-import { type ColumnCodec, columnCodec, type EncodeTypes } from './encode-types.ts'
+import { type ColumnCodec, columnCodec, type EncodedRelation, type EncodeTypes } from './encode-types.ts'
 import {
   type EnvelopeOp,
   type EnvelopeSource,
@@ -18,24 +18,6 @@ import {
   sourceParts,
   writeLsn,
 } from './envelope.ts'
-
-export interface RelationColumn {
-  readonly name: string
-  /** Type, domains resolved to what they are over. */
-  readonly oid: number
-  readonly typmod: number
-  /** Element type where `oid` is an array type that is not built in; else 0. */
-  readonly elementOid: number
-  readonly isIdentity: boolean
-}
-
-export interface EncodedRelation {
-  readonly schema: string
-  readonly name: string
-  readonly columns: readonly RelationColumn[]
-  /** Columns of the record's key, in the order of the primary key; empty: records have no key. */
-  readonly key: readonly string[]
-}
 
 /** What one row message became; `value`, `key` and `oldKey` of the encoder hold the bytes. */
 export type RowKind = 'create' | 'update' | 'delete' | 'rekey'

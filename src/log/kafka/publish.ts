@@ -6,44 +6,33 @@
  * `bytes` counts all that is not yet done, so that the caller can stop reading. Not idempotent: an answer that was lost
  * makes duplicates, never a gap and never another order. A crash loses what was not done, which the slot still has.
  */
-import type { Kafka } from 'kafkajs'
-import { Backoff, sleep } from '../../db/backoff.ts'
-import type { RescoreError } from '../../errors.ts'
 import type { Faults } from '../../faults.ts'
 import { BATCH_CODECS, type BatchCodec, type Compression } from './compress.ts'
 import type { ByteWriter } from './encode-bytes.ts'
 import { kafkaError } from './errors.ts'
 import type { BatchRecord, RecordBatch } from './publish-batch.ts'
+import { BrokerLink, type LinkOptions } from './publish-link.ts'
 import { BrokerRefusal, isTooLarge, UNKNOWN_TOPIC } from './publish-refusal.ts'
 import { BatchPool, type PartitionRef, Round } from './publish-round.ts'
-import { openWire, type ProduceWire } from './publish-wire.ts'
+import type { ProduceWire } from './publish-wire.ts'
 
 /** Below max.message.bytes of a topic as Kafka ships it (1 MiB and 12 bytes). */
 const MAX_BATCH_BYTES = 1_000_000
 const MAX_ROUND_BYTES = 4 * 1_048_576
-const ATTEMPT_MS = 30_000
-/** A topic made a moment ago is not known everywhere at once; one that stays unknown was deleted. */
-const UNKNOWN_TOPIC_PATIENCE = 8
 
 export interface RefusedRecord extends PartitionRef {
   readonly record: BatchRecord
   readonly bytes: number
 }
 
-export interface PublisherOptions {
-  readonly kafka: Kafka
-  readonly topics: readonly string[]
+export interface PublisherOptions extends LinkOptions {
   readonly compression?: Compression
   /** Of one partition's batch, before compression. */
   readonly maxBatchBytes?: number
-  /** How long one attempt may take before its connection is given up. Default 30 s. */
-  readonly attemptMs?: number
-  readonly signal: AbortSignal
   /** Keeps a record its topic cannot take; the record counts as done when this resolves. */
   readonly onRefused: (refused: RefusedRecord) => Promise<void>
   /** Called after each round that is done. */
   readonly onProgress: () => void
-  readonly onError?: (error: unknown, retryInMs: number) => void
   readonly faults?: Faults
 }
 
@@ -58,24 +47,22 @@ export class Publisher {
   readonly #options: PublisherOptions
   readonly #codec: BatchCodec | null
   readonly #pool = new BatchPool()
+  readonly #link: BrokerLink
   readonly #sealed: Round[] = []
   readonly #places: PartitionRef[] = []
   readonly #topics = new Map<string, TopicPlaces>()
   #open: Round
-  #wire: ProduceWire | null = null
   #wake = Promise.withResolvers<void>()
   #done = 0
   #bytes = 0
   #isFlushing = false
-  #unknownTopics = 0
-  /** Answers of an attempt that was given up must not touch the round. */
-  #attempt = 0
 
   constructor(options: PublisherOptions) {
     this.#options = options
     const { compression = 'none' } = options
     this.#codec = compression === 'none' ? null : BATCH_CODECS[compression]
     this.#open = new Round(1, this.#pool)
+    this.#link = new BrokerLink(options)
   }
 
   /** Bytes added and not yet done. */
@@ -101,7 +88,7 @@ export class Publisher {
   /** Learns the partitions of the topics; waits while the brokers are away. @throws errors of fate `stop` */
   async connect(): Promise<void> {
     const { topics } = this.#options
-    const counts = await this.#persist('reading the topics', (wire) => wire.partitionCounts(topics))
+    const counts = await this.#link.persist('reading the topics', (wire) => wire.partitionCounts(topics))
     for (const topic of topics) {
       const partitions = counts.get(topic) ?? 0
       if (partitions === 0) throw kafkaError(new BrokerRefusal(topic, 0, UNKNOWN_TOPIC), 'reading the topics')
@@ -155,7 +142,7 @@ export class Publisher {
           continue
         }
         await faults?.hit('before-send')
-        await this.#persist('publishing', (wire) => this.#send(wire, round))
+        await this.#link.persist('publishing', (wire, isCurrent) => this.#send(wire, round, isCurrent))
         await faults?.hit('after-ack')
         this.#done = round.number
         this.#bytes -= round.bytes
@@ -163,7 +150,7 @@ export class Publisher {
       }
     } finally {
       signal.removeEventListener('abort', onAbort)
-      await this.#disconnect()
+      await this.#link.disconnect()
     }
   }
 
@@ -179,60 +166,9 @@ export class Publisher {
     this.#open = new Round(this.#open.number + 1, this.#pool)
   }
 
-  /** Tries until it succeeds; each attempt within its own time, on a new connection after a failure. */
-  async #persist<T>(doing: string, work: (wire: ProduceWire) => Promise<T>): Promise<T> {
-    const { signal, onError, attemptMs = ATTEMPT_MS } = this.#options
-    const backoff = new Backoff({ baseMs: 50, maxMs: 5_000 })
-    for (;;) {
-      signal.throwIfAborted()
-      this.#attempt += 1
-      try {
-        return await within(attemptMs, signal, async () => work(await this.#connected()))
-      } catch (thrown) {
-        signal.throwIfAborted()
-        const error = kafkaError(thrown, doing)
-        // What went wrong on a connection says nothing certain about what was sent on it.
-        if (!(thrown instanceof BrokerRefusal)) await this.#disconnect()
-        if (error.fate === 'stop' && !this.#mayAppear(error)) throw error
-        const delayMs = backoff.nextDelayMs()
-        onError?.(error, delayMs)
-        await sleep(delayMs, signal)
-      }
-    }
-  }
-
-  #mayAppear({ code }: RescoreError): boolean {
-    if (code !== 'LOG_KAFKA_UNKNOWN_TOPIC') return false
-    this.#unknownTopics += 1
-    return this.#unknownTopics < UNKNOWN_TOPIC_PATIENCE
-  }
-
-  async #connected(): Promise<ProduceWire> {
-    if (this.#wire !== null) return this.#wire
-    const { kafka, topics, attemptMs = ATTEMPT_MS } = this.#options
-    const attempt = this.#attempt
-    const opened = await openWire(kafka, attemptMs)
-    if (attempt !== this.#attempt) {
-      // Given up meanwhile, and perhaps there is another by now.
-      await opened.close()
-      throw new BrokerSilence(attemptMs)
-    }
-    this.#wire = opened
-    await opened.partitionCounts(topics)
-    return opened
-  }
-
-  async #disconnect(): Promise<void> {
-    const wire = this.#wire
-    this.#wire = null
-    // Its answers mean nothing any more, so neither does how its end goes.
-    await Promise.race([wire?.close().catch(() => undefined), sleep(500)])
-  }
-
   /** One attempt: what is acknowledged leaves the round, whatever becomes of the rest. */
-  async #send(wire: ProduceWire, round: Round): Promise<void> {
-    const attempt = this.#attempt
-    while (!round.isDone && attempt === this.#attempt) {
+  async #send(wire: ProduceWire, round: Round, isCurrent: () => boolean): Promise<void> {
+    while (!round.isDone && isCurrent()) {
       const nowMs = Date.now()
       const heads = new Map(round.heads())
       const byLeader = new Map<number, { place: number; batch: Buffer }[]>()
@@ -254,7 +190,7 @@ export class Publisher {
             parts.map(({ place, batch }) => ({ ...this.#ref(place), batch })),
           )
           for (const answer of answers) {
-            if (attempt !== this.#attempt) return
+            if (!isCurrent()) return
             const place = (this.#topics.get(answer.topic)?.first ?? 0) + answer.partition
             await this.#answered(round, place, heads.get(place), answer.errorCode)
           }
@@ -265,7 +201,6 @@ export class Publisher {
       if (failed.reason instanceof BrokerRefusal) await wire.refresh()
       throw failed.reason
     }
-    this.#unknownTopics = 0
   }
 
   #ref(place: number): PartitionRef {
@@ -282,27 +217,5 @@ export class Publisher {
       if (record !== undefined) await this.#options.onRefused({ topic, partition, record, bytes: batch.bytes })
       round.acknowledged(place)
     }
-  }
-}
-
-/** Rejects when the work is not done in time or the signal aborts; what the work does later is not waited for. */
-async function within<T>(ms: number, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-  const over = new AbortController()
-  const late = sleep(ms, AbortSignal.any([signal, over.signal])).then(() => {
-    throw new BrokerSilence(ms)
-  })
-  try {
-    return await Promise.race([work(), late])
-  } finally {
-    over.abort()
-    // Rejects with the abort just made.
-    await late.catch(() => undefined)
-  }
-}
-
-class BrokerSilence extends Error {
-  constructor(ms: number) {
-    super(`no answer within ${ms} ms`)
-    this.name = 'KafkaJSRequestTimeoutError'
   }
 }
