@@ -9,8 +9,8 @@ import type { ChildProcess } from 'node:child_process'
 import { ensureCapture } from '../src/capture/slot.ts'
 import { retry, sleep } from '../src/db/backoff.ts'
 import { migrate } from '../src/db/migrate.ts'
+import { type DebeziumVariant, startDebezium } from '../test/support/kafka/debezium.ts'
 import type { BenchContext, BenchDatabase } from './context.ts'
-import { type DebeziumVariant, startDebezium } from './kafka-debezium.ts'
 import { measureCommitToRecord } from './kafka-latency.ts'
 import { copySlot, dropSlot, endProcess, type KafkaSetting, openKafka, startOurs, TABLE } from './kafka-setting.ts'
 import { createCaptured, drainByRecvlogical, fill } from './measure-capture.ts'
@@ -49,8 +49,8 @@ const ours =
 
 const debezium =
   (variant: DebeziumVariant): Start =>
-  ({ database, kafka }, run) =>
-    startDebezium(
+  async ({ database, kafka }, run) => {
+    const { process } = await startDebezium(
       {
         ...run,
         url: database.url,
@@ -61,6 +61,8 @@ const debezium =
       },
       variant,
     )
+    return process
+  }
 
 export const kafkaCapture: Measurement = {
   name: 'capture',

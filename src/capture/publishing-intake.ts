@@ -59,7 +59,7 @@ export class PublishingIntake implements Intake {
   #waiting: { readonly message: Buffer; readonly high: number; readonly low: number }[] = []
   #lookups: Promise<void> | null = null
   #transaction: OpenTransaction | null = null
-  #previousLsn: bigint | null = null
+  #previousEndLsn: bigint | null = null
   #isPaused = false
   #failed = Promise.withResolvers<never>()
   receivedLsn = 0n
@@ -151,7 +151,7 @@ export class PublishingIntake implements Intake {
     if (this.#transaction !== null) throw corrupt('a transaction inside another')
     const commitLsn = reader.uint64()
     const committedMicros = BigInt.asIntN(64, reader.uint64()) + POSTGRES_EPOCH_MICROS
-    const head = { xid: reader.uint32(), commitLsn, committedMicros, previousLsn: this.#previousLsn }
+    const head = { xid: reader.uint32(), commitLsn, committedMicros, previousEndLsn: this.#previousEndLsn }
     reader.end()
     this.#transaction = { ...head, nextPlace: 0, headers: new TransactionHeaders(this.#system, head, this.#scratch) }
   }
@@ -162,7 +162,7 @@ export class PublishingIntake implements Intake {
     const [lsn, endLsn] = [reader.uint64(), reader.uint64()]
     if (this.#open().commitLsn !== lsn || endLsn <= lsn) throw corrupt('a commit of another transaction')
     this.#transaction = null
-    this.#previousLsn = lsn
+    this.#previousEndLsn = endLsn
     this.receivedLsn = endLsn
     // Sent again by a new connection: it is among the pending ones, or finished.
     if (!published.takes(lsn, END_OF_TRANSACTION)) return

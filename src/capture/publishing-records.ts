@@ -86,8 +86,9 @@ export function writeRow(
 ): void {
   const columns = columnsOf(unknownColumns)
   if (kind === 'rekey') {
-    records.add(places, oldKey, value, headers, index, [[NEW_KEY_HEADER, bytesOf(key)], ...columns])
-    records.add(places, oldKey, null, headers, index)
+    const moved = [NEW_KEY_HEADER, bytesOf(key)] as const
+    records.add(places, oldKey, value, headers, index, [moved, ...columns])
+    records.add(places, oldKey, null, headers, index, [moved])
     records.add(places, key, created, headers, index + 1, [[OLD_KEY_HEADER, bytesOf(oldKey)], ...columns])
     return
   }

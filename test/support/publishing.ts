@@ -35,9 +35,12 @@ export interface Envelope {
   readonly source: Readonly<Record<string, unknown>>
 }
 
-export interface Publishing extends AsyncDisposable {
-  readonly settings: KafkaSettings
+export interface TopicReader extends AsyncDisposable {
   readonly records: readonly ReadRecord[]
+}
+
+export interface Publishing extends TopicReader {
+  readonly settings: KafkaSettings
   start(options?: Partial<PublishOptions>): RunningPublisher
 }
 
@@ -50,17 +53,8 @@ export interface RunningPublisher extends AsyncDisposable {
 const textsOf = (headers: Readonly<Record<string, unknown>> | undefined) =>
   Object.fromEntries(Object.entries(headers ?? {}).map(([name, value]) => [name, String(value)]))
 
-/** Publication, slot and topics for tables that exist, and a reader that follows every record. */
-export async function setUpPublishing(
-  db: TestDatabase,
-  brokers: string,
-  tables: readonly string[],
-  prepare: (settings: KafkaSettings) => Promise<void> = async () => undefined,
-): Promise<Publishing> {
-  const settings = kafkaSettings({ KAFKA_BROKERS: brokers })
-  await ensureCapture(db.pool, setupOf(db.name, tables))
-  await prepare(settings)
-  await ensureTopics(settings, QUIET, tables)
+/** Follows every record of the tables' topics from their beginning. */
+export async function readTopics(settings: KafkaSettings, tables: readonly string[]): Promise<TopicReader> {
   registerZstd()
   const records: ReadRecord[] = []
   const consumer = createKafka(settings, QUIET).consumer({ groupId: `${settings.prefix}.reader`, ...PROMPT })
@@ -73,10 +67,25 @@ export async function setUpPublishing(
       records.push({ topic, partition, key: message.key?.toString() ?? null, value, headers: textsOf(message.headers) })
     },
   })
+  return { records, [Symbol.asyncDispose]: () => consumer.disconnect() }
+}
+
+/** Publication, slot and topics for tables that exist, and a reader that follows every record. */
+export async function setUpPublishing(
+  db: TestDatabase,
+  brokers: string,
+  tables: readonly string[],
+  prepare: (settings: KafkaSettings) => Promise<void> = async () => undefined,
+): Promise<Publishing> {
+  const settings = kafkaSettings({ KAFKA_BROKERS: brokers })
+  await ensureCapture(db.pool, setupOf(db.name, tables))
+  await prepare(settings)
+  await ensureTopics(settings, QUIET, tables)
+  const reader = await readTopics(settings, tables)
   const running: RunningPublisher[] = []
   return {
     settings,
-    records,
+    records: reader.records,
     start: (options = {}) => {
       const started = startPublishing(db, settings, tables, options)
       running.push(started)
@@ -84,7 +93,7 @@ export async function setUpPublishing(
     },
     [Symbol.asyncDispose]: async () => {
       await Promise.all(running.map((each) => each.stop()))
-      await consumer.disconnect()
+      await reader[Symbol.asyncDispose]()
     },
   }
 }

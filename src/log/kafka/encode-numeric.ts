@@ -6,6 +6,8 @@
 import type { ByteWriter } from './encode-bytes.ts'
 import type { Copier } from './encode-types.ts'
 
+const NULL = Buffer.from('null')
+
 /** A number of PostgreSQL's text is a JSON number; NaN, Infinity and -Infinity are not. */
 function isJsonNumber(source: Buffer, from: number): boolean {
   const first = source[from] ?? 0
@@ -19,7 +21,18 @@ function quoted(out: ByteWriter, source: Buffer, from: number, to: number): void
   out.byte(0x22)
 }
 
-export const copyNumericString: Copier = quoted
+const SPECIAL: Readonly<Record<number, Buffer>> = {
+  // N, I and -
+  78: Buffer.from('"NAN"'),
+  73: Buffer.from('"POSITIVE_INFINITY"'),
+  45: Buffer.from('"NEGATIVE_INFINITY"'),
+}
+
+/** PostgreSQL's digits; what is no number in Debezium's words. */
+export const copyNumericString: Copier = (out, source, from, to) => {
+  if (isJsonNumber(source, from)) quoted(out, source, from, to)
+  else out.raw(SPECIAL[source[from] ?? 0] ?? NULL)
+}
 
 export const copyDouble: Copier = (out, source, from, to) => {
   if (isJsonNumber(source, from)) out.raw(source, from, to)
@@ -37,13 +50,12 @@ export function unscaledBytes(value: bigint): Buffer {
 }
 
 function writePrecise(out: ByteWriter, text: string, declaredScale: number | null): void {
-  const [whole = '0', fraction = ''] = text.split('.')
+  const [whole = '0', digits = ''] = text.split('.')
+  const fraction = declaredScale === null ? digits.replace(/0+$/, '') : digits
   const scale = declaredScale ?? fraction.length
   const value = unscaledBytes(BigInt(whole + fraction.padEnd(scale, '0'))).toString('base64')
   out.ascii(declaredScale === null ? `{"scale":${scale},"value":"${value}"}` : `"${value}"`)
 }
-
-const NULL = Buffer.from('null')
 
 /** @param typmod of the column: numeric(p,s) has a scale of its own, numeric one per value */
 export function preciseCopier(typmod: number): Copier {

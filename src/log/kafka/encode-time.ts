@@ -83,18 +83,24 @@ function writeScaled(out: ByteWriter, seconds: number, fraction: number, digits:
 
 export const copyDate: Copier = (out, source, from, to) => {
   const infinite = infinity(source, from)
-  if (infinite !== 0) return out.integer(infinite > 0 ? 2_147_483_647 : -2_147_483_648)
+  if (infinite !== 0) {
+    out.integer(infinite > 0 ? 2_146_033_979 : -2_147_472_691)
+    return
+  }
   readDate(source, from, to)
   out.integer(epochDay())
 }
 
 export function copyTimestamp(inMillis: boolean): Copier {
   const [most, least] = inMillis
-    ? ['9223372036825200', '-9223372036832400']
-    : ['9223372036825200000', '-9223372036832400000']
+    ? ['9223372036854775', '-9223372036854775']
+    : ['9223372036854775807', '-9223372036854775808']
   return (out, source, from, to) => {
     const infinite = infinity(source, from)
-    if (infinite !== 0) return out.ascii(infinite > 0 ? most : least)
+    if (infinite !== 0) {
+      out.ascii(infinite > 0 ? most : least)
+      return
+    }
     readDate(source, from, to)
     read.at += 1
     readTime(source, to)
@@ -125,14 +131,19 @@ function writeIsoDate(out: ByteWriter): void {
   out.padded(read.day, 2)
 }
 
-function writeIsoTime(out: ByteWriter): void {
+/** @param width digits of the fraction; -1: as few as there are */
+function writeIsoTime(out: ByteWriter, width: number): void {
   out.padded(Math.floor(read.second / 3600), 2)
   out.byte(0x3a)
   out.padded(Math.floor(read.second / 60) % 60, 2)
   out.byte(0x3a)
   out.padded(read.second % 60, 2)
-  if (read.micros === 0) return
+  if (width === 0 || (width < 0 && read.micros === 0)) return
   out.byte(0x2e)
+  if (width > 0) {
+    out.padded(Math.floor(read.micros / 10 ** (6 - width)), width)
+    return
+  }
   let [fraction, digits] = [read.micros, 6]
   while (fraction % 10 === 0) {
     fraction /= 10
@@ -146,34 +157,45 @@ const INFINITIES: Readonly<Record<number, string>> = { 1: '"infinity"', [-1]: '"
 
 export const copyDateIso: Copier = (out, source, from, to) => {
   const infinite = infinity(source, from)
-  if (infinite !== 0) return out.ascii(INFINITIES[infinite] ?? '')
+  if (infinite !== 0) {
+    out.ascii(INFINITIES[infinite] ?? '')
+    return
+  }
   readDate(source, from, to)
   out.byte(0x22)
   writeIsoDate(out)
   out.raw(END_IN_UTC)
 }
 
-export const copyTimestampIso: Copier = (out, source, from, to) => {
+function writeTimestampIso(out: ByteWriter, source: Buffer, from: number, to: number, width: number): void {
   const infinite = infinity(source, from)
-  if (infinite !== 0) return out.ascii(INFINITIES[infinite] ?? '')
+  if (infinite !== 0) {
+    out.ascii(INFINITIES[infinite] ?? '')
+    return
+  }
   readDate(source, from, to)
   read.at += 1
   readTime(source, to)
   out.byte(0x22)
   writeIsoDate(out)
   out.byte(0x54)
-  writeIsoTime(out)
+  writeIsoTime(out, width)
   out.raw(END_IN_UTC)
 }
 
-/** In UTC already: the same text in both modes. */
-export const copyTimestampTz: Copier = copyTimestampIso
+export const copyTimestampIso: Copier = (out, source, from, to) => writeTimestampIso(out, source, from, to, -1)
+
+/** In UTC already, and text in both modes, with as many digits as the column has. */
+export function copyTimestampTz(typmod: number): Copier {
+  const width = typmod < 0 ? 6 : typmod
+  return (out, source, from, to) => writeTimestampIso(out, source, from, to, width)
+}
 
 export const copyTimeIso: Copier = (out, source, from, to) => {
   read.at = from
   readTime(source, to)
   out.byte(0x22)
-  writeIsoTime(out)
+  writeIsoTime(out, -1)
   out.raw(END_IN_UTC)
 }
 
@@ -191,7 +213,7 @@ export const copyTimeTz: Copier = (out, source, from, to) => {
   }
   read.second = (((read.second - sign * offset) % 86_400) + 86_400) % 86_400
   out.byte(0x22)
-  writeIsoTime(out)
+  writeIsoTime(out, -1)
   out.raw(END_IN_UTC)
 }
 

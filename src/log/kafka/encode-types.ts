@@ -123,7 +123,7 @@ function copierOf(oid: number, typmod: number, types: EncodeTypes): Copier {
     case TIMESTAMP:
       return isIso ? copyTimestampIso : copyTimestamp(isMillis(typmod))
     case TIMESTAMPTZ:
-      return copyTimestampTz
+      return copyTimestampTz(typmod)
     case INTERVAL:
       return isIso ? copyIntervalIso : copyInterval
     case BYTEA:

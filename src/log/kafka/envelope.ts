@@ -25,8 +25,8 @@ export interface EnvelopeTransaction {
   readonly commitLsn: bigint
   /** Commit time, microseconds since 1970. */
   readonly committedMicros: bigint
-  /** Commit LSN of the transaction before it in the stream; null for the first of a connection. */
-  readonly previousLsn: bigint | null
+  /** End of the commit before it in the stream; null for the first of a connection. */
+  readonly previousEndLsn: bigint | null
 }
 
 export interface EnvelopeSource {
@@ -73,12 +73,12 @@ export function sourceParts(
   table: { readonly schema: string; readonly name: string },
   transaction: EnvelopeTransaction,
 ): readonly [Buffer, Buffer, Buffer] {
-  const { committedMicros: micros, previousLsn } = transaction
+  const { committedMicros: micros, previousEndLsn } = transaction
   const quote = JSON.stringify
   const head =
     `,"source":{"version":${quote(source.version)},"connector":"postgresql","name":${quote(source.prefix)}` +
     `,"ts_ms":${micros / 1000n},"snapshot":"false","db":${quote(source.database)}` +
-    `,"sequence":"[${previousLsn === null ? 'null' : `\\"${previousLsn}\\"`},\\"`
+    `,"sequence":"[${previousEndLsn === null ? 'null' : `\\"${previousEndLsn}\\"`},\\"`
   const middle =
     `\\"]","ts_us":${micros},"ts_ns":${micros * 1000n},"schema":${quote(table.schema)},"table":${quote(table.name)}` +
     `,"txId":${transaction.xid},"lsn":`

@@ -85,7 +85,7 @@ test('a finished batch says its length, count and checksum, compressed or not, a
 test('a position header holds the commit and the index, whatever their size', () => {
   fc.assert(
     fc.property(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), fc.nat(), (commitLsn, index) => {
-      const transaction = { xid: 7, commitLsn, committedMicros: 0n, previousLsn: null }
+      const transaction = { xid: 7, commitLsn, committedMicros: 0n, previousEndLsn: null }
       const out = new ByteWriter()
       new TransactionHeaders(Buffer.from('1'), transaction, scratch).write(out, index, 0)
       expect(out.bytes.toString('latin1', 0, out.at)).toContain(`${commitLsn.toString(16).padStart(16, '0')}/${index}`)

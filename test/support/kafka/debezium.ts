@@ -3,8 +3,9 @@
  * `shipped` with nothing but what it needs, `tuned` for throughput, `latency` tuned to send at once.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { existsSync, openSync } from 'node:fs'
-import { copyFile, mkdir, mkdtemp, rename, writeFile } from 'node:fs/promises'
+import { once } from 'node:events'
+import { closeSync, existsSync, openSync } from 'node:fs'
+import { copyFile, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -13,6 +14,7 @@ import { promisify } from 'node:util'
 const run = promisify(execFile)
 const HOME = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'rescore', 'debezium-3.7.0')
 const FETCH_TIMEOUT_MS = 300_000
+const STOP_MS = 10_000
 
 export type DebeziumVariant = 'shipped' | 'tuned' | 'latency'
 
@@ -21,7 +23,7 @@ async function archives(): Promise<string> {
   if (existsSync(HOME)) return HOME
   await mkdir(join(HOME, '..'), { recursive: true })
   const work = await mkdtemp(`${HOME}.`)
-  await copyFile(fileURLToPath(new URL('./debezium/pom.xml', import.meta.url)), join(work, 'pom.xml'))
+  await copyFile(fileURLToPath(new URL('./pom-debezium.xml', import.meta.url)), join(work, 'pom.xml'))
   const goal = ['-q', 'dependency:copy-dependencies', '-DincludeScope=runtime', `-DoutputDirectory=${work}/libs`]
   await run('mvn', goal, { cwd: work, timeout: FETCH_TIMEOUT_MS })
   await rename(join(work, 'libs'), HOME)
@@ -48,8 +50,11 @@ export interface DebeziumOrder {
   readonly prefix: string
 }
 
-/** Started and on its way; the caller ends it. */
-export async function startDebezium(order: DebeziumOrder, variant: DebeziumVariant): Promise<ChildProcess> {
+/** Started and on its way. Disposing ends it, as an operator would or by force, and removes its files. */
+export async function startDebezium(
+  order: DebeziumOrder,
+  variant: DebeziumVariant,
+): Promise<AsyncDisposable & { readonly process: ChildProcess }> {
   const libraries = await archives()
   const folder = await mkdtemp(join(tmpdir(), 'rescore-debezium-'))
   const { hostname, port, username, password } = new URL(order.url)
@@ -93,5 +98,19 @@ export async function startDebezium(order: DebeziumOrder, variant: DebeziumVaria
   const flags = isTuned ? ['-Xms512m', '-Xmx1g', '-XX:+UseParallelGC'] : ['-Xms256m', '-Xmx2g']
   const main = 'org.apache.kafka.connect.cli.ConnectStandalone'
   const files = ['worker', 'connector'].map((name) => join(folder, `${name}.properties`))
-  return spawn('java', [...flags, '-cp', `${libraries}/*`, main, ...files], { stdio: ['ignore', output, output] })
+  const connect = spawn('java', [...flags, '-cp', `${libraries}/*`, main, ...files], {
+    stdio: ['ignore', output, output],
+  })
+  closeSync(output)
+  const exited = once(connect, 'exit')
+  return {
+    process: connect,
+    [Symbol.asyncDispose]: async () => {
+      connect.kill('SIGTERM')
+      const patience = setTimeout(() => connect.kill('SIGKILL'), STOP_MS)
+      await exited
+      clearTimeout(patience)
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
 }
