@@ -7,9 +7,8 @@
  */
 import type { Pool } from '../db/pool.ts'
 import { RowEncoder } from '../log/kafka/encode.ts'
-import { ByteWriter } from '../log/kafka/encode-bytes.ts'
 import type { EncodedRelation, EncodeTypes } from '../log/kafka/encode-types.ts'
-import { type EnvelopeSource, type EnvelopeTransaction, TransactionHeaders } from '../log/kafka/envelope.ts'
+import type { EnvelopeSource } from '../log/kafka/envelope.ts'
 import type { TopicPlaces } from '../log/kafka/publish.ts'
 import { BARRIER_PREFIX } from '../log/log.ts'
 import { END_OF_TRANSACTION } from '../log/position.ts'
@@ -18,13 +17,12 @@ import type { Published } from './publishing-commits.ts'
 import { ChangeLsn } from './publishing-frame.ts'
 import { RecordWriter, writeRow } from './publishing-records.ts'
 import { readDescription, resolveRelation } from './publishing-relation.ts'
+import { type OpenTransaction, readBegin } from './publishing-transaction.ts'
 import { Reader } from './reader.ts'
 import type { Intake, Valve } from './replicate.ts'
 
 /** Not yet acknowledged by the brokers: above this the socket is paused, and below half of it read again. */
 const HIGH_WATER_BYTES = 16 * 1_048_576
-/** 1970-01-01 to 2000-01-01, microseconds. */
-const POSTGRES_EPOCH_MICROS = 946_684_800_000_000n
 
 export interface IntakeOptions {
   readonly pool: Pool
@@ -35,11 +33,6 @@ export interface IntakeOptions {
   /** Topic of `schema.table`. */
   readonly topicOf: (table: string) => string
   readonly valve: Valve
-}
-
-interface OpenTransaction extends EnvelopeTransaction {
-  readonly headers: TransactionHeaders
-  nextPlace: number
 }
 
 interface Table {
@@ -54,13 +47,13 @@ export class PublishingIntake implements Intake {
   readonly #tables = new Map<number, Table>()
   readonly #records: RecordWriter
   readonly #lsn = new ChangeLsn()
-  readonly #scratch = new ByteWriter()
   /** Messages that came while a table was looked up, copied. */
   #waiting: { readonly message: Buffer; readonly high: number; readonly low: number }[] = []
   #lookups: Promise<void> | null = null
   #transaction: OpenTransaction | null = null
   #previousEndLsn: bigint | null = null
   #isPaused = false
+  #isOver = false
   #failed = Promise.withResolvers<never>()
   receivedLsn = 0n
 
@@ -83,8 +76,14 @@ export class PublishingIntake implements Intake {
   async work(over: AbortSignal): Promise<void> {
     const ended = Promise.withResolvers<void>()
     over.addEventListener('abort', () => ended.resolve(), { once: true })
-    if (over.aborted) return
-    await Promise.race([ended.promise, this.#failed.promise])
+    if (!over.aborted) await Promise.race([ended.promise, this.#failed.promise]).finally(() => this.#end())
+    else this.#end()
+  }
+
+  /** A look-up may answer later: what has waited for it comes again on the next connection. */
+  #end(): void {
+    this.#isOver = true
+    this.#waiting = []
   }
 
   /** The publisher has room again. */
@@ -149,11 +148,7 @@ export class PublishingIntake implements Intake {
 
   #begin(reader: Reader): void {
     if (this.#transaction !== null) throw corrupt('a transaction inside another')
-    const commitLsn = reader.uint64()
-    const committedMicros = BigInt.asIntN(64, reader.uint64()) + POSTGRES_EPOCH_MICROS
-    const head = { xid: reader.uint32(), commitLsn, committedMicros, previousEndLsn: this.#previousEndLsn }
-    reader.end()
-    this.#transaction = { ...head, nextPlace: 0, headers: new TransactionHeaders(this.#system, head, this.#scratch) }
+    this.#transaction = readBegin(reader, this.#system, this.#previousEndLsn)
   }
 
   #commit(reader: Reader): void {
@@ -237,6 +232,7 @@ export class PublishingIntake implements Intake {
 
   /** Goes on with what has waited, up to the next table that must be looked up. */
   #resolved(relid: number, relation: EncodedRelation, places: TopicPlaces): void {
+    if (this.#isOver) return
     const { source, types } = this.#options
     this.#tables.set(relid, { encoder: new RowEncoder(relation, source, types), places })
     this.#lookups = null
