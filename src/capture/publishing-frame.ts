@@ -15,6 +15,11 @@ export class ChangeLsn {
   low = 0
   #buffer: Buffer = Buffer.alloc(0)
 
+  set(high: number, low: number): void {
+    this.high = high
+    this.low = low
+  }
+
   read(message: Buffer): void {
     if (this.#buffer.buffer !== message.buffer) this.#buffer = Buffer.from(message.buffer)
     const at = message.byteOffset - FRAME_BYTES

@@ -76,8 +76,8 @@ export class PublishingIntake implements Intake {
   async work(over: AbortSignal): Promise<void> {
     const ended = Promise.withResolvers<void>()
     over.addEventListener('abort', () => ended.resolve(), { once: true })
-    if (!over.aborted) await Promise.race([ended.promise, this.#failed.promise]).finally(() => this.#end())
-    else this.#end()
+    if (over.aborted) ended.resolve()
+    await Promise.race([ended.promise, this.#failed.promise]).finally(() => this.#end())
   }
 
   /** A look-up may answer later: what has waited for it comes again on the next connection. */
@@ -238,14 +238,11 @@ export class PublishingIntake implements Intake {
     this.#lookups = null
     const waiting = this.#waiting
     this.#waiting = []
-    waiting.forEach(({ message, high, low }) => {
-      if (this.#lookups !== null) this.#waiting.push({ message, high, low })
-      else {
-        this.#lsn.high = high
-        this.#lsn.low = low
-        this.#handle(message)
-      }
-    })
+    for (const { message, high, low } of waiting) {
+      this.#lsn.set(high, low)
+      if (this.#lookups === null) this.#handle(message)
+      else this.#waiting.push({ message, high, low })
+    }
     this.#push()
     this.progressed()
   }
