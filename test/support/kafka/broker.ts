@@ -86,7 +86,16 @@ async function format(libraries: string, properties: string, user: Credentials |
           '--add-scram',
           `${mechanism}=[name=${user.username},password=${user.password}]`,
         ])
-  const tool = ['-cp', `${libraries}/*`, 'kafka.tools.StorageTool', 'format', `--cluster-id=${id}`, '-c', properties, ...scram]
+  const tool = [
+    '-cp',
+    `${libraries}/*`,
+    'kafka.tools.StorageTool',
+    'format',
+    `--cluster-id=${id}`,
+    '-c',
+    properties,
+    ...scram,
+  ]
   await run('java', [...TOOL_FLAGS, ...tool])
 }
 
