@@ -1,6 +1,7 @@
 /**
  * Test runner set-up. The suffix decides what a test may need: `.test.ts` is pure, `.pg.test.ts` gets a real
- * PostgreSQL (one server for the run, a database per test cloned from a migrated template; test/support/pg.ts).
+ * PostgreSQL (one server for the run, a database per test cloned from a migrated template; test/support/pg.ts),
+ * `.kafka.test.ts` gets that and real Kafka brokers besides (test/support/kafka/kafka.ts).
  */
 import { defineConfig } from 'vitest/config'
 
@@ -16,7 +17,7 @@ export default defineConfig({
           ...common,
           name: 'pure',
           include: ['**/*.test.ts'],
-          exclude: [...common.exclude, '**/*.pg.test.ts'],
+          exclude: [...common.exclude, '**/*.pg.test.ts', '**/*.kafka.test.ts'],
         },
       },
       {
@@ -26,6 +27,15 @@ export default defineConfig({
           include: ['**/*.pg.test.ts'],
           testTimeout: 180_000,
           globalSetup: ['test/support/pg-server.ts'],
+        },
+      },
+      {
+        test: {
+          ...common,
+          name: 'kafka',
+          include: ['**/*.kafka.test.ts'],
+          testTimeout: 180_000,
+          globalSetup: ['test/support/pg-server.ts', 'test/support/kafka/server.ts'],
         },
       },
     ],

@@ -27,6 +27,11 @@ alter table public.captured replica identity full;
 insert into public.captured select g, g % 1000, 'Name ' || g, 'p' || g || '@c' || g % 977 || '.example', g * 1.25, 'open',
   repeat('note ', 12), 0, timestamptz '2025-07-15' from generate_series(1, ${TABLE_ROWS}) g;`
 
+/** The table that is drained here and into Kafka. */
+export async function createCaptured({ pool }: BenchDatabase): Promise<void> {
+  await pool.query(CREATE)
+}
+
 /** Commits inside the loop: `perTransaction` rows each. */
 const FILL = (rows: number, perTransaction: number) => `
 do $$ begin
@@ -59,7 +64,7 @@ async function drainBoth(context: BenchContext, perTransaction: number): Promise
   await using database = await context.createEmpty(`capture_${perTransaction}`)
   const slot = `bench_capture_${perTransaction}`
   await migrate(database.pool)
-  await database.pool.query(CREATE)
+  await createCaptured(database)
   await ensureCapture(database.pool, { slot, publication: PUBLICATION, tables: ['public.captured'], owned: [] })
   const recvSlot = `${slot}_recv`
   await database.pool.query(`select pg_create_logical_replication_slot($1, 'pgoutput')`, [recvSlot])
@@ -68,7 +73,7 @@ async function drainBoth(context: BenchContext, perTransaction: number): Promise
   const order = { url: database.url, slot, publication: PUBLICATION, rows }
   const ours = await askChild<DrainOrder, DrainResult>('drain.ts', order, { signal })
   const rowsPerSecond = perSecond(ours.rows, ours.startToLastMs)
-  const theirs = await drainByRecvlogical(context, database, recvSlot, { rows, endLsn })
+  const theirs = await drainByRecvlogical(context, database, recvSlot, { rows, endLsn, publication: PUBLICATION })
   return {
     rows: ours.rows,
     transactions: ours.transactions,
@@ -86,7 +91,7 @@ async function drainBoth(context: BenchContext, perTransaction: number): Promise
 }
 
 /** Returns the LSN behind the last row; one more transaction follows it, at which pg_recvlogical sees that it is done. */
-async function fill({ pool }: BenchDatabase, rows: number, perTransaction: number): Promise<string> {
+export async function fill({ pool }: BenchDatabase, rows: number, perTransaction: number): Promise<string> {
   const client = await pool.connect()
   try {
     await client.query('set synchronous_commit = off')
@@ -100,18 +105,18 @@ async function fill({ pool }: BenchDatabase, rows: number, perTransaction: numbe
   return found[0]?.lsn ?? '0/0'
 }
 
-async function drainByRecvlogical(
+export async function drainByRecvlogical(
   { server, signal }: BenchContext,
   { name }: BenchDatabase,
   slot: string,
-  { rows, endLsn }: { readonly rows: number; readonly endLsn: string },
+  { rows, endLsn, publication }: { readonly rows: number; readonly endLsn: string; readonly publication: string },
 ): Promise<Drained | { readonly skipped: string }> {
   const program = 'pg_recvlogical'
   const version = await run(program, ['--version']).catch(() => null)
   if (version === null) return { skipped: 'pg_recvlogical is not on the PATH; the embedded PostgreSQL brings none.' }
   const { password } = new URL(server.url)
   const where = ['-h', '127.0.0.1', '-p', String(server.port), '-U', 'postgres', '-d', name]
-  const stream = ['-o', 'proto_version=1', '-o', `publication_names=${PUBLICATION}`, '-o', 'messages=true']
+  const stream = ['-o', 'proto_version=1', '-o', `publication_names=${publication}`, '-o', 'messages=true']
   const until = ['--endpos', endLsn]
   const startedMs = performance.now()
   await run(program, [...where, '-S', slot, '--start', '--no-loop', '-f', '/dev/null', ...stream, ...until], {

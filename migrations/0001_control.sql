@@ -15,20 +15,69 @@ create table rescore.capture (
 );
 
 -- A stage's position, moved by compare-and-set in the transaction of its effects: the dedupe and the fence.
+-- topic '' is the stage as a whole: its own position on the embedded log. On Kafka each partition has a row of its own,
+-- and the row of the whole only says what is reflected: the least over the partitions.
 -- reflected_* is what the stage vouches for; it is captured itself, so the next stage learns it in log order.
 -- fence grows with each process that takes the stage over: what an older one still wants to move is refused.
 create table rescore.stage_position (
   stage text not null,
+  topic text not null default '',
   partition integer not null default 0,
   fence bigint not null default 0,
   lsn pg_lsn not null,
   index integer not null,
+  -- Next offset to read: where a consumer starts, never what decides whether a record is new.
+  next_offset bigint not null default 0,
   reflected_lsn pg_lsn not null,
   reflected_at timestamptz,
+  -- from, until, from, until …: what is reflected at or above `from` holds only once every partition has passed `until`.
+  withheld pg_lsn[] not null default '{}',
+  -- Process that last moved a partition.
+  owner text,
+  lag_seconds double precision,
   moved_at timestamptz not null default clock_timestamp(),
-  primary key (stage, partition)
+  primary key (stage, topic, partition)
 );
 alter table rescore.stage_position replica identity full;
+
+-- What the processes that share a stage over Kafka must agree on. Locked while the reflected position of the whole is
+-- moved, while definitions are deployed, and where rows are made stale.
+create table rescore.shared_stage (
+  stage text primary key,
+  -- Stale rows are left until a sweep begun after the last `wanted` is done.
+  sweeps_wanted integer not null default 1,
+  sweeps_done integer not null default 0,
+  barrier_at timestamptz not null default '-infinity'
+);
+
+-- Records of a topic that could not be decoded, kept whole with their reason; the rest went through.
+create table rescore.dead_letter (
+  stage text not null,
+  topic text not null,
+  partition integer not null,
+  record_offset bigint not null,
+  key bytea,
+  value bytea,
+  code text not null,
+  reason text not null,
+  kept_at timestamptz not null default clock_timestamp(),
+  primary key (stage, topic, partition, record_offset)
+);
+
+-- Records that capture could not publish, kept whole with their reason; their neighbours went through.
+create table rescore.unpublished (
+  topic text not null,
+  partition integer not null,
+  lsn pg_lsn not null,
+  index integer not null,
+  key bytea,
+  -- null: the tombstone
+  value bytea,
+  code text not null,
+  reason text not null,
+  kept_at timestamptz not null default clock_timestamp(),
+  primary key (topic, lsn, index)
+);
 
 create table rescore.connector_state (
   connector text not null,
@@ -159,9 +208,10 @@ create table rescore.quarantine (
   primary key (entity, key)
 );
 
--- What `rescore status` shows; not captured, so writing it wakes nobody.
+-- What `rescore status` shows; not captured, so writing it wakes nobody. Processes that share a stage have a row each.
 create table rescore.stage_status (
-  stage text primary key,
+  stage text not null,
+  worker text not null default '',
   entries bigint not null default 0,
   computed bigint not null default 0,
   changed bigint not null default 0,
@@ -172,5 +222,6 @@ create table rescore.stage_status (
   sweeping boolean not null default false,
   last_error text,
   last_error_at timestamptz,
-  updated_at timestamptz not null default clock_timestamp()
+  updated_at timestamptz not null default clock_timestamp(),
+  primary key (stage, worker)
 );

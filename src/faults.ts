@@ -30,6 +30,8 @@ export const BUGS = [
   'visibility-not-checked',
   /** Readers of a feature are not recomputed when it changes. */
   'readers-forgotten',
+  /** Workers that share a stage recompute a key without holding it. */
+  'keys-not-held',
 ] as const
 export type Bug = (typeof BUGS)[number]
 

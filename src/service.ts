@@ -28,6 +28,7 @@ import { StageStatusWriter } from './observe/stage-status.ts'
 import { createRecomputeStage, type RecomputeStage } from './recompute/stage.ts'
 import { loadModels, type ModelSet } from './score/registry.ts'
 import { createScoreStage, type ScoreStage } from './score/stage.ts'
+import { finish } from './service-parts.ts'
 
 export interface ServiceOptions {
   readonly url: string
@@ -124,27 +125,6 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     await Promise.all([models?.[Symbol.asyncDispose](), pool.end()])
     throw error
   }
-}
-
-/** Waits for every part; the first failure aborts the others and is thrown after all have ended. */
-async function finish(
-  running: readonly Promise<void>[],
-  failure: AbortController,
-  outer: AbortSignal,
-  cleanUp: () => Promise<void>,
-): Promise<void> {
-  let first: Error | undefined
-  await Promise.all(
-    running.map((part) =>
-      part.catch((error: unknown) => {
-        if (outer.aborted || first !== undefined) return
-        first = asError(error)
-        failure.abort(first)
-      }),
-    ),
-  )
-  await cleanUp()
-  if (first !== undefined) throw first
 }
 
 function landingFaults(faults: Faults): ConnectFaults {

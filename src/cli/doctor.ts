@@ -3,15 +3,18 @@ import type { Command } from 'commander'
 import { loadProject } from '../config.ts'
 import { compileGraph } from '../graph/compile.ts'
 import { pathColumns } from '../graph/path-columns.ts'
+import { readKafkaSettings } from '../log/kafka/settings.ts'
 import { examine } from '../observe/doctor.ts'
+import { examineKafka } from '../observe/doctor-kafka.ts'
 import { type Common, command } from './command.ts'
 import { connect } from './connection.ts'
 import { EXIT } from './exit.ts'
 import { print, printJson } from './output.ts'
+import { tablesOnLog } from './topics.ts'
 
 export function doctorCommand(signal: AbortSignal): Command {
   return command('doctor', 'What is wrong with this set-up, and the mend for each', [
-    ['rescore doctor', 'check configuration, database, slot, connectors and models'],
+    ['rescore doctor', 'check configuration, database, slot, connectors, models, and Kafka where it is used'],
     ['rescore doctor --json', 'the same for a health check; exit 3 when there are problems'],
   ]).action(async (options: Common) => {
     const { pool, environment } = await connect(process.cwd())
@@ -21,14 +24,21 @@ export function doctorCommand(signal: AbortSignal): Command {
       const config = await loadProject(process.cwd())
       const graph = compileGraph(config)
       const tables = graph.tables.map((table) => table.id)
-      const problems = await examine({
-        pool,
-        config,
-        tables,
-        paths: pathColumns(graph),
-        slot: environment.RESCORE_SLOT,
-        signal,
-      })
+      const settings = readKafkaSettings(process.env)
+      const problems = [
+        ...(await examine({
+          pool,
+          config,
+          tables,
+          paths: pathColumns(graph),
+          slot: environment.RESCORE_SLOT,
+          signal,
+        })),
+      ]
+      if (settings !== null) {
+        const stages = ['recompute', 'score']
+        problems.push(...(await examineKafka({ settings, tables: tablesOnLog(graph), stages, signal })))
+      }
       if (problems.length > 0) process.exitCode = EXIT.problems
       if (options.json === true) return printJson({ problems })
       if (problems.length === 0) return print('nothing is wrong')

@@ -53,7 +53,7 @@ export function explained(error: unknown): RescoreError {
 }
 
 export function exitCodeOf(error: RescoreError): number {
-  if (error.code === 'CLI_UNREACHABLE' || error.code === 'CLI_NOT_RUNNING') return EXIT.unreachable
+  if (['CLI_UNREACHABLE', 'CLI_NOT_RUNNING', 'LOG_KAFKA_UNREACHABLE'].includes(error.code)) return EXIT.unreachable
   if (error.code.startsWith('CONFIG_') || error.code === 'CLI_USAGE') return EXIT.usage
   return EXIT.failed
 }

@@ -13,6 +13,7 @@ import { printError } from './output.ts'
 import { resyncCommand } from './resync.ts'
 import { startCommand } from './start.ts'
 import { statusCommand } from './status.ts'
+import { topicsCommand } from './topics.ts'
 import { verifyCommand } from './verify.ts'
 import { waitCommand } from './wait.ts'
 
@@ -34,6 +35,7 @@ export function createProgram(signal: AbortSignal): Command {
     verifyCommand(signal),
     doctorCommand(signal),
     resyncCommand(signal),
+    topicsCommand(signal),
   ]
   for (const command of commands) program.addCommand(command)
   for (const command of [program, ...commands]) command.exitOverride().showHelpAfterError('(see --help)')

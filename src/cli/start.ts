@@ -1,10 +1,17 @@
-/** `rescore start`: the service against DATABASE_URL, until it is told to stop. */
+/**
+ * `rescore start`: the service against DATABASE_URL, until it is told to stop.
+ *
+ * Without KAFKA_BROKERS everything runs in this process. With it this process takes the parts that `--stages` names, and
+ * any number of others take theirs.
+ */
 import type { Command } from 'commander'
 import { loadProject, readEnvironment } from '../config.ts'
 import { RescoreError } from '../errors.ts'
 import { areFaultsRequested } from '../faults.ts'
-import { startService } from '../service.ts'
-import { command } from './command.ts'
+import { type KafkaSettings, readKafkaSettings } from '../log/kafka/settings.ts'
+import { type ServiceOptions, startService } from '../service.ts'
+import { PARTS, type Part, startSharedService } from '../shared-service.ts'
+import { command, usage } from './command.ts'
 import { createLogger } from './logger.ts'
 
 export function refuseTestFaults(): void {
@@ -17,44 +24,86 @@ export function refuseTestFaults(): void {
   })
 }
 
+function isPart(text: string): text is Part {
+  return PARTS.some((part) => part === text)
+}
+
+/** @throws RescoreError CLI_USAGE for a part that does not exist, and for a choice where there is none */
+export function parseParts(text: string | undefined, kafka: KafkaSettings | null): ReadonlySet<Part> {
+  if (text === undefined) return new Set(PARTS)
+  const names = text.split(',').map((name) => name.trim())
+  const parts = names.filter(isPart)
+  const unknown = names.find((name) => !isPart(name))
+  if (unknown !== undefined) throw usage(`'${unknown}' is no part of the service.`, `Choose among ${PARTS.join(', ')}.`)
+  if (kafka === null && new Set(parts).size < PARTS.length) {
+    throw usage(
+      'Without Kafka one process does everything.',
+      'Leave out --stages, or set KAFKA_BROKERS to share the work.',
+    )
+  }
+  return new Set(parts)
+}
+
+interface StartOptions {
+  readonly stages?: string
+}
+
+/** Resolves with what ends when the service does. */
+async function start(
+  options: ServiceOptions,
+  parts: ReadonlySet<Part>,
+  kafka: KafkaSettings | null,
+): Promise<{ readonly entities: readonly string[]; readonly done: Promise<void> }> {
+  const { graph, done } =
+    kafka === null ? await startService(options) : await startSharedService({ ...options, kafka, parts })
+  return { entities: [...graph.entities.keys()], done }
+}
+
 export function startCommand(signal: AbortSignal): Command {
   return command('start', 'Run the service against DATABASE_URL until it is stopped', [
     ['DATABASE_URL=postgresql://… HUBSPOT_ACCESS_TOKEN=… rescore start', 'connectors, capture, recompute and score'],
-    ['LOG_LEVEL=debug rescore start | jq .msg', 'with every change of a classification in the log'],
-  ]).action(async () => {
-    refuseTestFaults()
-    const environment = readEnvironment(process.env)
-    const { DATABASE_URL: url } = environment
-    if (url === undefined) {
-      throw new RescoreError({
-        code: 'CONFIG_DATABASE_URL',
-        fate: 'stop',
-        message: 'DATABASE_URL is not set.',
-        mend: 'Set it to a PostgreSQL 15 or newer with wal_level=logical; or try `rescore dev`, which brings its own.',
-      })
-    }
-    const logger = createLogger(environment.LOG_LEVEL)
-    const config = await loadProject(process.cwd())
-    const service = await startService({
-      url,
-      config,
-      slot: environment.RESCORE_SLOT,
-      publication: environment.RESCORE_PUBLICATION,
-      signal,
-      log: logger,
-      report: (event) => {
-        if (event.type === 'failed') logger.warn(event, 'A stage failed and will repeat.')
-        else if (event.type === 'scored' && event.from !== null) logger.debug(event, 'A classification changed.')
-      },
-      reportConnector: ({ connector, stream, event, landed }) => {
-        if (event === 'landed' && landed !== undefined && landed.written + landed.rejected > 0) {
-          logger.debug({ connector, stream, ...landed }, 'Records landed.')
-        }
-      },
+    ['KAFKA_BROKERS=… rescore start --stages recompute,score', 'one of any number of workers that share the work'],
+  ])
+    .option('--stages <parts>', `with KAFKA_BROKERS: what this process runs, of ${PARTS.join(', ')} (default: all)`)
+    .action(async ({ stages }: StartOptions) => {
+      refuseTestFaults()
+      const environment = readEnvironment(process.env)
+      const kafka = readKafkaSettings(process.env)
+      const parts = parseParts(stages, kafka)
+      const { DATABASE_URL: url } = environment
+      if (url === undefined) throw noDatabase()
+      const logger = createLogger(environment.LOG_LEVEL)
+      const config = await loadProject(process.cwd())
+      const options: ServiceOptions = {
+        url,
+        config,
+        slot: environment.RESCORE_SLOT,
+        publication: environment.RESCORE_PUBLICATION,
+        signal,
+        log: logger,
+        report: (event) => {
+          if (event.type === 'failed') logger.warn(event, 'A stage failed and will repeat.')
+          else if (event.type === 'scored' && event.from !== null) logger.debug(event, 'A classification changed.')
+        },
+        reportConnector: ({ connector, stream, event, landed }) => {
+          if (event === 'landed' && landed !== undefined && landed.written + landed.rejected > 0) {
+            logger.debug({ connector, stream, ...landed }, 'Records landed.')
+          }
+        },
+      }
+      const { entities, done } = await start(options, parts, kafka)
+      const shared = kafka === null ? {} : { parts: [...parts], brokers: kafka.brokers }
+      logger.info({ entities, models: config.models.map((model) => model.name), ...shared }, 'Rescore runs.')
+      await done
+      logger.info('Rescore has stopped.')
     })
-    const entities = [...service.graph.entities.keys()]
-    logger.info({ entities, models: config.models.map((model) => model.name) }, 'Rescore runs.')
-    await service.done
-    logger.info('Rescore has stopped.')
+}
+
+function noDatabase(): RescoreError {
+  return new RescoreError({
+    code: 'CONFIG_DATABASE_URL',
+    fate: 'stop',
+    message: 'DATABASE_URL is not set.',
+    mend: 'Set it to a PostgreSQL 15 or newer with wal_level=logical; or try `rescore dev`, which brings its own.',
   })
 }

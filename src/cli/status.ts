@@ -7,6 +7,22 @@ import { bytes, print, printJson, table } from './output.ts'
 
 const or = <T>(value: T | null, text: (value: T) => string) => (value === null ? '-' : text(value))
 
+function renderPartitions(partitions: Status['partitions']): string {
+  return table(
+    ['stage', 'topic', 'partition', 'owner', 'lag', 'trend', 'next offset', 'moved at'],
+    partitions.map((one) => [
+      one.stage,
+      one.topic,
+      String(one.partition),
+      one.owner ?? '-',
+      or(one.lagSeconds, (seconds) => `${seconds.toFixed(2)} s`),
+      one.lagTrend ?? '-',
+      one.nextOffset,
+      one.movedAt,
+    ]),
+  )
+}
+
 export function renderStatus(status: Status): string {
   const stages = table(
     ['stage', 'lag', 'trend', 'rate/s', 'backlog', 'reflected', 'behind', 'state', 'last error'],
@@ -22,8 +38,9 @@ export function renderStatus(status: Status): string {
       stage.lastError === null ? '-' : `${stage.lastErrorAt ?? ''} ${stage.lastError}`,
     ]),
   )
-  const { slot } = status
+  const { slot, partitions } = status
   const lines = [stages, '']
+  if (partitions.length > 0) lines.push(renderPartitions(partitions), '')
   lines.push(
     slot === null
       ? 'slot: none yet'

@@ -1,6 +1,8 @@
 /**
  * One running service per database: a session-level advisory lock on a connection of its own.
  *
+ * On the embedded log one service does all the work. Over Kafka any number of processes share it, each with a share of
+ * the lease, so the two ways never run at once; what there is one of among them is in leader.ts.
  * Invariant: the lease only keeps two services from doing the same work twice; that nothing goes wrong when it fails
  * (a zombie, a restarted server) is held by the compare-and-set of stage positions. A crash frees it with the session.
  */
@@ -19,16 +21,18 @@ function heldBy(holder: string): RescoreError {
   })
 }
 
+/** `alone`: no other service of any kind; `shared`: others that share the work, and none that does it alone. */
+export type LeaseMode = 'alone' | 'shared'
+
 /** Takes the lease and resolves with the session that holds it. @throws RescoreError DB_LEASE_HELD */
-async function take(url: string): Promise<ReturnType<typeof createClient>> {
+async function take(url: string, mode: LeaseMode): Promise<ReturnType<typeof createClient>> {
   const client = createClient({ url, applicationName: `rescore service, process ${process.pid} on ${hostname()}` })
   // Kept until the caller attaches its own: an error event without a listener ends the process.
   client.on('error', () => undefined)
   try {
     await client.connect()
-    const { rows } = await client.query<{ taken: boolean }>('select pg_try_advisory_lock($1) as taken', [
-      ADVISORY_LOCK.service,
-    ])
+    const lock = mode === 'shared' ? 'pg_try_advisory_lock_shared' : 'pg_try_advisory_lock'
+    const { rows } = await client.query<{ taken: boolean }>(`select ${lock}($1) as taken`, [ADVISORY_LOCK.service])
     if (rows[0]?.taken === true) return client
     const holder = await client.query<{ holder: string }>(
       `select format('%s (backend %s)', a.application_name, a.pid) as holder
@@ -56,12 +60,13 @@ async function takePatiently(
   url: string,
   signal: AbortSignal,
   patienceMs: number,
+  mode: LeaseMode,
 ): Promise<ReturnType<typeof createClient>> {
   const deadline = Date.now() + patienceMs
   const backoff = new Backoff({ baseMs: 20, maxMs: 500 })
   for (;;) {
     try {
-      return await take(url)
+      return await take(url, mode)
     } catch (error) {
       const isHeld = isRescoreError(error) && error.code === 'DB_LEASE_HELD'
       if (!isHeld || Date.now() > deadline) throw error
@@ -74,9 +79,9 @@ async function takePatiently(
 export async function acquireLease(
   url: string,
   signal: AbortSignal,
-  { patienceMs = PATIENCE_MS }: { readonly patienceMs?: number } = {},
+  { patienceMs = PATIENCE_MS, mode = 'alone' }: { readonly patienceMs?: number; readonly mode?: LeaseMode } = {},
 ): Promise<Lease> {
-  let session = await takePatiently(url, signal, patienceMs)
+  let session = await takePatiently(url, signal, patienceMs, mode)
   return {
     keep: async (signal) => {
       const backoff = new Backoff({ baseMs: 50, maxMs: 5_000 })
@@ -85,7 +90,7 @@ export async function acquireLease(
         if (signal.aborted) break
         await backoff.wait(signal).catch(() => undefined)
         try {
-          session = await take(url)
+          session = await take(url, mode)
           backoff.reset()
         } catch (error) {
           if (!isRetriableDbError(asError(error))) throw error
@@ -96,7 +101,8 @@ export async function acquireLease(
   }
 }
 
-function lostOrAborted(session: ReturnType<typeof createClient>, signal: AbortSignal): Promise<void> {
+/** Resolves when the session has ended or the signal aborts. */
+export function lostOrAborted(session: ReturnType<typeof createClient>, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve()
     const done = () => {

@@ -14,3 +14,6 @@ export const ADVISORY_LOCK = {
   /** Held by the running service for as long as it runs. */
   service: 7_265_736_320n,
 } as const
+
+/** First half of the locks on roles, whose second half is a hash of the role's name. */
+export const ROLE_LOCK_CLASS = 726_573_633

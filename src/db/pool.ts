@@ -132,6 +132,7 @@ export async function withTransaction<T>(
 }
 
 const RETRIABLE_SQLSTATES = new Set([
+  '25P03', // idle_in_transaction_session_timeout
   '40001', // serialization_failure
   '40P01', // deadlock_detected
   '55P03', // lock_not_available

@@ -54,8 +54,19 @@ export interface Chunk {
   readonly bytes: number
 }
 
+/** A log in one piece is one source; of a log in partitions each is one, with a position of its own. */
+export interface Source {
+  readonly topic: string
+  readonly partition: number
+}
+
+/** The embedded log, and a stage as a whole. */
+export const WHOLE: Source = { topic: '', partition: 0 }
+
 /** Chunks put together for one stage. */
 export interface Batch {
+  /** Missing: WHOLE. */
+  readonly source?: Source
   /** Empty when the batch only says that the transaction before ended: its last entries came before its commit. */
   readonly entries: readonly Entry[]
   /** What `acknowledge` is called with: (lsn, END_OF_TRANSACTION) after a whole transaction, else the last entry's. */

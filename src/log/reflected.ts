@@ -8,7 +8,7 @@
  * Rescore itself never makes a stage write its own; otherwise each write would cause the next for ever.
  */
 import { parseLsn } from '../db/lsn.ts'
-import { BARRIER_PREFIX, type Batch, type Change, type Entry } from './log.ts'
+import { BARRIER_PREFIX, type Batch, type Change, type Entry, WHOLE } from './log.ts'
 import { END_OF_TRANSACTION, type Position, START } from './position.ts'
 import type { Reflected, StoredPosition } from './stage-position.ts'
 
@@ -42,7 +42,10 @@ function wholeIn({ entries, end, committedAtMs }: Batch): Reflected | null {
 function saidBy(upstream: string, batch: Batch): Reflected | null {
   const said = batch.entries.findLast(
     (entry): entry is Change =>
-      entry.kind === 'change' && entry.table === 'rescore.stage_position' && entry.after?.stage === upstream,
+      entry.kind === 'change' &&
+      entry.table === 'rescore.stage_position' &&
+      entry.after?.stage === upstream &&
+      (entry.after.topic ?? WHOLE.topic) === WHOLE.topic,
   )
   const lsn = said?.after?.reflected_lsn
   if (typeof lsn !== 'string') return null

@@ -1,5 +1,5 @@
 /**
- * The stored position of a stage: the dedupe of its batches and the fence against a second copy of it.
+ * The stored position of a stage in a source: the dedupe of its batches and the fence against a second copy of it.
  *
  * Invariants: it moves only by compare-and-set, in the transaction of the effects; a row that does not stand where this
  * process left it belongs to another one. Who takes a stage over raises its fence first: a process that stood still
@@ -8,7 +8,7 @@
 import { formatLsn, parseLsn } from '../db/lsn.ts'
 import type { Client, Pool, Queryable } from '../db/pool.ts'
 import { RescoreError } from '../errors.ts'
-import { BARRIER_PREFIX } from './log.ts'
+import { BARRIER_PREFIX, type Source, WHOLE } from './log.ts'
 import { type Position, START } from './position.ts'
 
 /** Up to where a stage vouches. */
@@ -23,19 +23,21 @@ export interface StoredPosition {
   readonly reflectedLsn: bigint
 }
 
-/** Makes the row of a stage that never ran. */
-export async function ensurePosition(pool: Pool, stage: string): Promise<void> {
+/** Makes the rows of a stage that never ran. */
+export async function ensurePosition(pool: Pool, stage: string, sources: readonly Source[] = [WHOLE]): Promise<void> {
   await pool.query(
-    `insert into rescore.stage_position (stage, lsn, index, reflected_lsn) values ($1, '0/0', 0, '0/0') on conflict do nothing`,
-    [stage],
+    `insert into rescore.stage_position (stage, topic, partition, lsn, index, reflected_lsn)
+     select $1, u.topic, u.partition, '0/0', 0, '0/0' from unnest($2::text[], $3::integer[]) as u (topic, partition)
+     order by 2, 3 on conflict do nothing`,
+    [stage, sources.map(({ topic }) => topic), sources.map(({ partition }) => partition)],
   )
 }
 
-export async function readStored(pool: Pool, stage: string): Promise<StoredPosition> {
+export async function readStored(pool: Pool, stage: string, source: Source = WHOLE): Promise<StoredPosition> {
   const { rows } = await pool.query<{ lsn: string; index: number; reflected: string }>(
     `select lsn::text, index, reflected_lsn::text as reflected from rescore.stage_position
-     where stage = $1 and partition = 0`,
-    [stage],
+     where stage = $1 and topic = $2 and partition = $3`,
+    [stage, source.topic, source.partition],
   )
   const row = rows[0]
   if (row === undefined) return { position: START, reflectedLsn: 0n }
@@ -50,7 +52,7 @@ export interface Taken extends StoredPosition {
 export async function takePosition(pool: Pool, stage: string): Promise<Taken> {
   const { rows } = await pool.query<{ lsn: string; index: number; reflected: string; fence: bigint }>(
     `insert into rescore.stage_position as p (stage, lsn, index, reflected_lsn, fence) values ($1, '0/0', 0, '0/0', 1)
-     on conflict (stage, partition) do update set fence = p.fence + 1
+     on conflict (stage, topic, partition) do update set fence = p.fence + 1
      returning p.lsn::text, p.index, p.reflected_lsn::text as reflected, p.fence`,
     [stage],
   )
@@ -71,12 +73,12 @@ export async function readPosition(pool: Pool, stage: string): Promise<Position>
   return (await readStored(pool, stage)).position
 }
 
-/** A sweep moves no position, so the row is locked instead: held by, or moved under, one process at a time. */
+/** A sweep moves no position, so the row of the whole is locked instead: held by, or moved under, one process at a time. */
 export async function holdPosition(client: Client, stage: string, { position, fence }: Held): Promise<void> {
   const { rowCount } = await client.query({
     name: 'rescore-hold-position',
     text: `select from rescore.stage_position
-           where stage = $1 and partition = 0 and lsn = $2 and index = $3 and fence = $4 for update`,
+           where stage = $1 and topic = '' and partition = 0 and lsn = $2 and index = $3 and fence = $4 for update`,
     values: [stage, formatLsn(position.lsn), position.index, fence],
   })
   if (rowCount === 0) throw fenced(stage)
@@ -95,7 +97,7 @@ export async function emitBarrier(database: Queryable, stage: string): Promise<b
   return parseLsn(rows[0]?.lsn ?? '0/0')
 }
 
-/** @throws RescoreError LOG_FENCED when the stored position and fence are not `from` */
+/** Of the whole. @throws RescoreError LOG_FENCED when the stored position and fence are not `from` */
 export async function movePosition(
   client: Client,
   stage: string,
@@ -109,7 +111,7 @@ export async function movePosition(
              set lsn = $4, index = $5, moved_at = clock_timestamp(),
                  reflected_lsn = greatest(reflected_lsn, coalesce($6::pg_lsn, reflected_lsn)),
                  reflected_at = coalesce($7::timestamptz, reflected_at)
-             where stage = $1 and partition = 0 and lsn = $2 and index = $3 and fence = $8
+             where stage = $1 and topic = '' and partition = 0 and lsn = $2 and index = $3 and fence = $8
              returning stage)
            select case when $6::pg_lsn is not null then pg_notify('rescore_reflected', stage) end from moved`,
     values: [

@@ -3,7 +3,8 @@
  *
  * `plan` is pure and says what a batch means for the stage; null means nothing at all, then no transaction is opened.
  * `apply` runs inside a REPEATABLE READ transaction in which every transaction of the batch is visible, and writes with
- * `snapshotLsn` as guard. The stage runner (stage-runner.ts) owns transactions, visibility, the position's
+ * `snapshotLsn` as guard. Where processes share the stage, the transaction is READ COMMITTED instead, and `apply` holds
+ * each key before it reads what it recomputes of it (hold.ts). The stage runner (stage-runner.ts) owns transactions, visibility, the position's
  * compare-and-set, repeats and acknowledgement; a stage owns none of these.
  */
 import type { Client, Pool } from '../db/pool.ts'
@@ -14,6 +15,8 @@ export interface ApplyContext {
   /** Read before the snapshot was taken: the version of everything written from this snapshot. */
   readonly snapshotLsn: bigint
   readonly signal: AbortSignal
+  /** Other processes may have the same keys in hand. */
+  readonly isShared?: boolean
 }
 
 export interface Stage<Work> {

@@ -40,20 +40,26 @@ export interface SnapshotOptions {
   readonly visibleWithinMs?: number | undefined
   /** `set local` statements for the transaction, each ended by a semicolon. */
   readonly settings?: string | undefined
+  /** READ COMMITTED, for stages that processes share: what is visible at its start is visible to all its statements. */
+  readonly isShared?: boolean
 }
 
-/** Runs `work` in a REPEATABLE READ transaction in which all `xids` are visible, and commits it. */
+/** A process stopped in the middle (a debugger, SIGSTOP) must not keep from the others for long what it holds. */
+const SHARED = `begin isolation level read committed; set local idle_in_transaction_session_timeout = '20s';`
+const ALONE = 'begin isolation level repeatable read;'
+
+/** Runs `work` in a transaction, REPEATABLE READ by default, in which all `xids` are visible, and commits it. */
 export async function inVisibleSnapshot<T>(
-  { pool, signal, visibleWithinMs = 10_000, settings = '' }: SnapshotOptions,
+  { pool, signal, visibleWithinMs = 10_000, settings = '', isShared = false }: SnapshotOptions,
   xids: readonly number[],
   work: (context: ApplyContext) => Promise<T>,
 ): Promise<T> {
   const client = await pool.connect()
   let failure: Error | undefined
   try {
-    const begin = { text: beginSql(settings), signal, withinMs: visibleWithinMs }
+    const begin = { text: beginSql(isShared, settings), signal, withinMs: visibleWithinMs }
     const snapshotLsn = await beginVisible(client, xids, begin)
-    const result = await work({ client, snapshotLsn, signal })
+    const result = await work({ client, snapshotLsn, signal, isShared })
     const { command } = await client.query('commit')
     // PostgreSQL answers the commit of a failed transaction with a rollback, and no error.
     if (command !== 'COMMIT') throw rolledBack()
@@ -71,9 +77,9 @@ export async function inVisibleSnapshot<T>(
  * One round trip. The LSN is read in a transaction of its own, because a transaction takes its snapshot before it
  * computes what is selected.
  */
-function beginSql(settings: string): string {
+function beginSql(isShared: boolean, settings: string): string {
   return `begin; select pg_current_wal_insert_lsn()::text as lsn; commit;
-    begin isolation level repeatable read; ${settings} select pg_current_snapshot()::text as snapshot`
+    ${isShared ? SHARED : ALONE} ${settings} select pg_current_snapshot()::text as snapshot`
 }
 
 async function beginVisible(

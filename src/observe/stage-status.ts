@@ -53,7 +53,9 @@ function trendOf(lags: readonly number[]): string | null {
 
 export interface StageStatusOptions {
   readonly pool: Pool
-  readonly log: Log
+  readonly log: Pick<Log, 'backlog' | 'pendingSinceMs'>
+  /** The process, where several share a stage; each has a row of its own. */
+  readonly worker?: string
   readonly stages: readonly WatchedStage[]
   readonly onError: (error: Error) => void
   /** Default 1,000. */
@@ -115,7 +117,7 @@ export class StageStatusWriter {
   async #write(stage: WatchedStage, seconds: number): Promise<void> {
     const figures = this.#figures.get(stage.name)
     if (figures === undefined) return
-    const { log, pool } = this.#options
+    const { log, pool, worker = '' } = this.#options
     const pendingSinceMs = log.pendingSinceMs(stage.name)
     const lag = pendingSinceMs === null ? 0 : Math.max(0, (Date.now() - pendingSinceMs) / 1_000)
     figures.lags.push(lag)
@@ -142,14 +144,15 @@ export class StageStatusWriter {
     }
     await pool.query(
       `insert into rescore.stage_status as s
-         (stage, entries, computed, changed, backlog, lag_seconds, lag_trend, rate_per_second, sweeping, last_error, last_error_at)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-       on conflict (stage) do update set entries = s.entries + excluded.entries, computed = s.computed + excluded.computed,
+         (stage, entries, computed, changed, backlog, lag_seconds, lag_trend, rate_per_second, sweeping, last_error, last_error_at,
+          worker)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+       on conflict (stage, worker) do update set entries = s.entries + excluded.entries, computed = s.computed + excluded.computed,
          changed = s.changed + excluded.changed, backlog = excluded.backlog, lag_seconds = excluded.lag_seconds,
          lag_trend = excluded.lag_trend, rate_per_second = excluded.rate_per_second, sweeping = excluded.sweeping,
          last_error = coalesce(excluded.last_error, s.last_error),
          last_error_at = coalesce(excluded.last_error_at, s.last_error_at), updated_at = clock_timestamp()`,
-      [stage.name, ...values],
+      [stage.name, ...values, worker],
     )
     figures.lastWritten = written
     figures.leftOut = 0

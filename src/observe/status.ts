@@ -22,8 +22,26 @@ export interface StageStatus {
   readonly lastErrorAt: string | null
 }
 
+/** A partition of a stage that is shared over Kafka. */
+export interface PartitionStatus {
+  readonly stage: string
+  readonly topic: string
+  readonly partition: number
+  /** The process that moved it last; null: nobody yet. */
+  readonly owner: string | null
+  /** From commit to handled, of the last record, seconds. */
+  readonly lagSeconds: number | null
+  /** Of its owner in this stage. */
+  readonly lagTrend: string | null
+  readonly nextOffset: string
+  readonly reflectedLsn: string
+  readonly movedAt: string
+}
+
 export interface Status {
   readonly stages: readonly StageStatus[]
+  /** Empty on the embedded log. */
+  readonly partitions: readonly PartitionStatus[]
   readonly slot: {
     readonly name: string
     readonly active: boolean
@@ -56,10 +74,27 @@ interface StageRow {
   readonly last_error_at: string | null
 }
 
+/** A worker that has not written for this long has gone: what it measured last says nothing any more. */
+const WORKER_GONE = `interval '2 minutes'`
+
 const STAGES = `select p.stage, p.reflected_lsn::text, p.reflected_at::text,
   greatest(0, pg_current_wal_insert_lsn() - p.reflected_lsn)::float8 as behind, s.lag_seconds, s.lag_trend, s.rate_per_second,
-  s.backlog::float8 as backlog, s.sweeping, s.last_error, s.last_error_at::text
-  from rescore.stage_position p left join rescore.stage_status s using (stage) where p.partition = 0 order by p.stage`
+  s.backlog::float8 as backlog, coalesce(h.sweeps_done < h.sweeps_wanted, s.sweeping) as sweeping, s.last_error, s.last_error_at::text
+  from rescore.stage_position p
+  left join rescore.shared_stage h on h.stage = p.stage and exists (
+    select from rescore.stage_position o where o.stage = p.stage and o.topic <> '')
+  left join lateral (
+    select max(w.lag_seconds) as lag_seconds, (array_agg(w.lag_trend order by w.lag_seconds desc nulls last))[1] as lag_trend,
+      sum(w.rate_per_second) as rate_per_second, sum(w.backlog) as backlog, bool_or(w.sweeping) as sweeping,
+      (array_agg(w.last_error order by w.last_error_at desc nulls last))[1] as last_error, max(w.last_error_at) as last_error_at
+    from rescore.stage_status w
+    where w.stage = p.stage and (w.worker = '' or w.updated_at > now() - ${WORKER_GONE})) s on true
+  where p.topic = '' order by p.stage`
+
+const PARTITIONS = `select p.stage, p.topic, p.partition, p.owner, p.lag_seconds as "lagSeconds", w.lag_trend as "lagTrend",
+    p.next_offset::text as "nextOffset", p.reflected_lsn::text as "reflectedLsn", p.moved_at::text as "movedAt"
+  from rescore.stage_position p left join rescore.stage_status w on w.stage = p.stage and w.worker = p.owner
+  where p.topic <> '' order by p.stage, p.topic, p.partition`
 
 const SLOT = `select s.slot_name as name, s.active, s.wal_status as "walStatus",
   greatest(0, pg_current_wal_insert_lsn() - s.restart_lsn)::float8 as "retainedBytes"
@@ -71,6 +106,7 @@ const CONNECTORS = `select connector, stream, done::float8 as done, total::float
 export async function readStatus(pool: Pool): Promise<Status> {
   return withTransaction(pool, { isolation: 'repeatable read', readOnly: true }, async (client) => {
     const stages = await client.query<StageRow>(STAGES)
+    const partitions = await client.query<PartitionStatus>(PARTITIONS)
     const slot = await client.query<NonNullable<Status['slot']>>(SLOT)
     const connectors = await client.query<Status['connectors'][number]>(CONNECTORS)
     const labels = await client.query<Status['classifications'][number]>(
@@ -82,6 +118,7 @@ export async function readStatus(pool: Pool): Promise<Status> {
     )
     return {
       stages: stages.rows.map(stageStatus),
+      partitions: partitions.rows,
       slot: slot.rows[0] ?? null,
       connectors: connectors.rows,
       classifications: labels.rows,

@@ -8,7 +8,7 @@ import { randomUUID } from 'node:crypto'
 import { formatLsn, parseLsn } from '../db/lsn.ts'
 import { createClient } from '../db/pool.ts'
 import { RescoreError } from '../errors.ts'
-import { BARRIER_PREFIX } from '../log/log.ts'
+import { BARRIER_PREFIX, WHOLE } from '../log/log.ts'
 
 export interface WaitResult {
   /** Everything committed before this LSN is reflected. */
@@ -40,7 +40,8 @@ export async function waitUntilReflected({ url, timeoutMs, signal }: WaitOptions
     await client.query('select pg_logical_emit_message(true, $1, $2)', [BARRIER_PREFIX, randomUUID()])
     for (;;) {
       const found = await client.query<{ stage: string; reflected: string }>(
-        'select stage, reflected_lsn::text as reflected from rescore.stage_position where partition = 0',
+        'select stage, reflected_lsn::text as reflected from rescore.stage_position where topic = $1',
+        [WHOLE.topic],
       )
       if (found.rows.length === 0) throw noStages()
       const behind = found.rows.filter((row) => parseLsn(row.reflected) < target)

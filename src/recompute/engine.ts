@@ -5,8 +5,10 @@
  * dirty features can reach; only rows that turn out to be missing, stale or put aside are loaded again with everything.
  */
 
+import { quoteTable } from '../db/pool.ts'
 import { columnOf } from '../define/index.ts'
 import type { EntityNode } from '../graph/graph.ts'
+import { type Held, holdKeys } from '../log/hold.ts'
 import type { ApplyContext } from '../log/stage.ts'
 import type { Dirty } from './affected.ts'
 import { computeRow, demandOf } from './compute.ts'
@@ -15,6 +17,7 @@ import { isPossibleKey } from './literals.ts'
 import { type LoadedRow, Loader } from './load.ts'
 import type { Outcome } from './outcome.ts'
 import { compileProgram, type Program, reachableFrom } from './program.ts'
+import { statement } from './statement.ts'
 import { Writer } from './write.ts'
 
 const PIECE = 1_000
@@ -56,11 +59,18 @@ function settle<T>(work: () => T): () => T {
   }
 }
 
+function heldBy({ node, keyType }: Program): Held {
+  const text = `select key::text as key from ${quoteTable(node.featureTable)}
+    where key = any($1::text[]::${keyType}[]) order by ${quoteTable(node.featureTable)}.key for update`
+  return { space: node.entity.name, lock: { ...statement('hold', text), values: [] } }
+}
+
 export class Engine {
   readonly node: EntityNode
   readonly program: Program
   readonly #loader: Loader
   readonly #writer: Writer
+  readonly #held: Held
   readonly #isStrict: boolean
 
   constructor(node: EntityNode, isStrict: boolean) {
@@ -68,13 +78,15 @@ export class Engine {
     this.program = compileProgram(node)
     this.#loader = new Loader(this.program)
     this.#writer = new Writer(this.program)
+    this.#held = heldBy(this.program)
     this.#isStrict = isStrict
   }
 
   /** @param entities key → what is dirty; null: look whether anything is */
-  async recompute(run: EngineRun, entities: ReadonlyMap<string, Dirty | null>): Promise<void> {
+  async recompute(given: EngineRun, entities: ReadonlyMap<string, Dirty | null>): Promise<void> {
     const { kind } = columnOf(this.node.entity.table, this.node.key)
     const possible = [...entities].filter(([key]) => isPossibleKey(kind, key))
+    const run = given.context.isShared === true ? await this.#hold(given, possible) : given
     const pieceAt = (from: number): Piece => new Map(possible.slice(from, from + PIECE))
     let rows = await this.#load(run, pieceAt(0))
     for (let from = 0; from < possible.length; from += PIECE) {
@@ -85,6 +97,14 @@ export class Engine {
       rows = await loading
       await this.#write(run, computed())
     }
+  }
+
+  /** From here on nobody else recomputes these entities, and what is read is what the last one left. */
+  async #hold(run: EngineRun, entities: readonly (readonly [string, unknown])[]): Promise<EngineRun> {
+    if (entities.length === 0) return run
+    const keys = entities.map(([key]) => key)
+    const snapshotLsn = await holdKeys(run.context.client, this.#held, keys)
+    return { ...run, context: { ...run.context, snapshotLsn } }
   }
 
   #compute({ epochs, counters }: EngineRun, piece: Piece, rows: readonly LoadedRow[]): readonly Outcome[] {

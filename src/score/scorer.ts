@@ -6,6 +6,7 @@
  * feature row stands still, and so does its classification.
  */
 import type { EntityNode } from '../graph/graph.ts'
+import { holdKeys } from '../log/hold.ts'
 import type { ApplyContext, Report } from '../log/stage.ts'
 import { encodeRow, fingerprint } from './encode.ts'
 import { classify, settle } from './label.ts'
@@ -24,6 +25,8 @@ export interface Counters {
 
 /** Keys read and written by one statement. */
 const MAX_KEYS = 5_000
+
+const LOCK = `select key from rescore.classification where model = $2 and key = any($1::text[]) order by key for update`
 
 interface Moved {
   readonly key: string
@@ -48,8 +51,9 @@ export class Scorer {
   }
 
   /** Returns the outcomes that were written; counts into `counters`. */
-  async score(keys: Iterable<string>, context: ApplyContext, counters: Counters): Promise<readonly Outcome[]> {
+  async score(keys: Iterable<string>, given: ApplyContext, counters: Counters): Promise<readonly Outcome[]> {
     const sorted = [...keys].sort(byKey)
+    const context = given.isShared === true ? await this.#hold(given, sorted) : given
     const written: Outcome[] = []
     for (let from = 0; from < sorted.length; from += MAX_KEYS) {
       context.signal.throwIfAborted()
@@ -69,6 +73,14 @@ export class Scorer {
       counters.written += saved.length + removed
     }
     return written
+  }
+
+  /** From here on nobody else scores these keys, and what is read is what the last one left. */
+  async #hold(context: ApplyContext, keys: readonly string[]): Promise<ApplyContext> {
+    if (keys.length === 0) return context
+    const { name } = this.loaded.model
+    const lock = { name: 'rescore-hold-classification', text: LOCK, values: [name] }
+    return { ...context, snapshotLsn: await holdKeys(context.client, { space: `model ${name}`, lock }, keys) }
   }
 
   /** The rows whose inputs or model are not those of the stored classification, and their matrix. */

@@ -1,0 +1,117 @@
+/**
+ * Capture into Kafka: every change of the publication becomes a record, and the slot follows what the brokers have.
+ *
+ * Invariants: the slot is confirmed only up to the last transaction whose every record is acknowledged by all in-sync
+ * replicas, or kept aside in rescore.unpublished because its topic cannot take it; memory is bounded by the bytes not yet
+ * acknowledged, then the socket is paused. The publisher outlives connections to PostgreSQL, so a cut makes no duplicates.
+ * After a crash the server sends again everything not confirmed: duplicates, in order per key, never a gap.
+ */
+import type { Kafka } from 'kafkajs'
+import { retry } from '../db/backoff.ts'
+import { formatLsn } from '../db/lsn.ts'
+import { isRetriableDbError, type Pool } from '../db/pool.ts'
+import { RescoreError } from '../errors.ts'
+import type { Compression } from '../log/kafka/compress.ts'
+import { DEFAULT_TYPES, type EncodeTypes } from '../log/kafka/encode-types.ts'
+import { readPositionHeader } from '../log/kafka/envelope.ts'
+import { Publisher, type RefusedRecord } from '../log/kafka/publish.ts'
+import { topicName } from '../log/kafka/topics.ts'
+import { Published } from './publishing-commits.ts'
+import { PublishingIntake } from './publishing-intake.ts'
+import { Replication, type SlotOptions } from './replicate.ts'
+
+export interface PublishOptions extends SlotOptions {
+  readonly kafka: Kafka
+  /** `schema.name` of every table of the publication. */
+  readonly tables: readonly string[]
+  /** `source.name` of the records. */
+  readonly prefix: string
+  /** Topic of `schema.table`; default `<prefix>.<schema>.<table>`. */
+  readonly topicOf?: (table: string) => string
+  readonly compression?: Compression
+  readonly types?: EncodeTypes
+  /** Bytes not yet acknowledged above which the socket is paused. Default 16 MiB. */
+  readonly highWaterBytes?: number
+  /** Of one partition's batch before compression; below max.message.bytes of the topics. Default 1,000,000. */
+  readonly maxBatchBytes?: number
+  /** How long one attempt to publish may take before its connection is given up. Default 30 s. */
+  readonly attemptMs?: number
+  /** Version of this program, as `source.version`. */
+  readonly version?: string
+  /** Called once the topics are known and replication begins. */
+  readonly onReady?: () => void
+}
+
+/** Runs until the signal aborts. @throws errors of fate `stop` */
+export async function publishChanges(options: PublishOptions): Promise<void> {
+  const { pool, prefix, signal, tables, types = DEFAULT_TYPES, topicOf = (table) => topicName(prefix, table) } = options
+  // Whichever of the two loops ends takes the other with it.
+  const ending = new AbortController()
+  const over = AbortSignal.any([signal, ending.signal])
+  let intake: PublishingIntake | undefined
+  const publisher = new Publisher({
+    ...options,
+    topics: tables.map(topicOf),
+    signal: over,
+    onRefused: (refused) => keepAside(pool, refused, over),
+    onProgress: () => intake?.progressed(),
+  })
+  const published = new Published(publisher)
+  try {
+    const source = { prefix, version: options.version ?? 'rescore', ...(await readDatabase(pool, over)) }
+    await publisher.connect()
+    options.onReady?.()
+    const replication = new Replication({ ...options, signal: over }, (valve) => {
+      intake = new PublishingIntake({ ...options, source, types, published, topicOf, valve })
+      return intake
+    })
+    await together([replication.run(), publisher.run()], ending)
+  } catch (error) {
+    if (!signal.aborted) throw error
+  }
+}
+
+/** Waits for all; the first failure ends the others. */
+async function together(loops: readonly Promise<void>[], ending: AbortController): Promise<void> {
+  const outcomes = await Promise.allSettled(
+    loops.map((loop) => loop.finally(() => ending.abort(new Error('The other half of publishing has ended.')))),
+  )
+  const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []))
+  // The one that was only told to end says so with the reason it was given.
+  const [first] = failures.filter((failure) => failure !== ending.signal.reason)
+  if (first !== undefined) throw first
+}
+
+async function readDatabase(pool: Pool, signal: AbortSignal): Promise<{ database: string; system: string }> {
+  const read = () =>
+    pool.query<{ database: string; system: string }>(
+      'select current_database() as database, system_identifier::text as system from pg_control_system()',
+    )
+  const { rows } = await retry(read, { attempts: 10, signal, isRetriable: isRetriableDbError })
+  return rows[0] ?? { database: '', system: '' }
+}
+
+/** Kept whole, with its position and reason, before the record counts as published. */
+async function keepAside(
+  pool: Pool,
+  { topic, partition, record, bytes }: RefusedRecord,
+  signal: AbortSignal,
+): Promise<void> {
+  const position = readPositionHeader(record.headers)
+  if (position === null) {
+    throw new RescoreError({
+      code: 'CAPTURE_PUBLISH',
+      fate: 'stop',
+      message: `A record for ${topic} that its topic cannot take has no position.`,
+      mend: 'This is a bug: keep the slot and report it.',
+    })
+  }
+  const reason = `${bytes} bytes are more than max.message.bytes of the topic allows.`
+  const keep = () =>
+    pool.query(
+      `insert into rescore.unpublished (topic, partition, lsn, index, key, value, code, reason)
+       values ($1, $2, $3, $4, $5, $6, 'MESSAGE_TOO_LARGE', $7) on conflict do nothing`,
+      [topic, partition, formatLsn(position.lsn), position.index, record.key, record.value, reason],
+    )
+  await retry(keep, { attempts: Number.POSITIVE_INFINITY, signal, isRetriable: isRetriableDbError })
+}

@@ -1,0 +1,64 @@
+/**
+ * Keys held by one transaction at a time, for stages whose work several processes share.
+ *
+ * Why: changes are keyed by row, so two workers can have the same entity in hand. Guards alone do not make that right.
+ * A newer worker may find nothing to write (a value went away and came back) while an older one, which has not
+ * committed yet, is about to write the value in between; and a row that an older snapshot still shows would be put in
+ * again after a newer one has deleted it. No later change would mend either.
+ *
+ * The argument. Whoever recomputes a key first holds it, until its commit, and reads only afterwards, each statement in a
+ * snapshot of its own (READ COMMITTED). So the holders of a key follow one another, and each reads all that those before
+ * it wrote and every source change they saw. A change is visible to its own batch before that batch holds anything; take
+ * the last holder of a key on whose behalf a feature was dirty: no change of that feature's inputs can have become
+ * visible after it read, since that change's own batch would be a later holder. So what the last one leaves is the value
+ * of the inputs as they are, and it compared with what is stored, not with what was. The key of a row that is gone is
+ * held like any other, so nobody puts it in again from before.
+ *
+ * How: a row that exists is held by its row lock, which needs no memory however many there are. One that does not exist
+ * is held by an advisory lock, and then looked for once more: if it has been put in meanwhile, its row lock is what
+ * counts. Advisory locks are shared out over a fixed number of buckets, so that PostgreSQL's lock table cannot fill up.
+ * Rows and buckets are taken in order; what deadlocks still, over both kinds, PostgreSQL ends, and the batch is repeated.
+ */
+import { parseLsn } from '../db/lsn.ts'
+import type { Client } from '../db/pool.ts'
+import { isPlanted } from '../faults.ts'
+
+const BUCKETS = 512
+
+export interface Held {
+  /** What the keys name, in words: an entity, a model. */
+  readonly space: string
+  /** Selects `key` as text of the rows of $1 (text[]) for update, in key order; further parameters from $2. */
+  readonly lock: { readonly name: string; readonly text: string; readonly values: readonly unknown[] }
+}
+
+const HOLD_MISSING = `select pg_advisory_xact_lock(hashtext($1), bucket)
+  from (select distinct hashtext(key) & ${BUCKETS - 1} as bucket from unnest($2::text[]) as k (key)
+        order by bucket offset 0) as b`
+
+async function lockRows(client: Client, { lock }: Held, keys: readonly string[]): Promise<ReadonlySet<string>> {
+  const { rows } = await client.query<{ key: string }>({
+    name: lock.name,
+    text: lock.text,
+    values: [keys, ...lock.values],
+  })
+  return new Set(rows.map(({ key }) => key))
+}
+
+async function lock(client: Client, held: Held, keys: readonly string[]): Promise<void> {
+  const found = await lockRows(client, held, keys)
+  const missing = keys.filter((key) => !found.has(key))
+  if (missing.length === 0) return
+  await client.query({ name: 'rescore-hold-missing', text: HOLD_MISSING, values: [`rescore ${held.space}`, missing] })
+  await lockRows(client, held, missing)
+}
+
+/**
+ * Waits until no other transaction holds any of the keys, and holds them until this one, READ COMMITTED, ends.
+ * @returns an LSN read before anything the caller will read: the version of what it writes
+ */
+export async function holdKeys(client: Client, held: Held, keys: readonly string[]): Promise<bigint> {
+  if (!isPlanted('keys-not-held')) await lock(client, held, keys)
+  const { rows } = await client.query<{ lsn: string }>('select pg_current_wal_insert_lsn()::text as lsn')
+  return parseLsn(rows[0]?.lsn ?? '0/0')
+}

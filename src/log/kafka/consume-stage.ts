@@ -1,0 +1,232 @@
+/**
+ * One process's share of one stage over Kafka: its membership in the group, its part in saying what is reflected, and,
+ * in whichever process holds the lease, the sweeps.
+ *
+ * Invariants: nothing is kept in the process that PostgreSQL does not have, so any number of them may come and go;
+ * batches of different partitions are applied at once, each by a stage object of its own, because a stage keeps state
+ * while it applies. The first part that cannot go on ends the others.
+ */
+import { hostname } from 'node:os'
+import type { Kafka } from 'kafkajs'
+import { runAsLeader } from '../../db/leader.ts'
+import { isRetriableDbError, type Pool } from '../../db/pool.ts'
+import { asError, isRescoreError, RescoreError } from '../../errors.ts'
+import type { Faults } from '../../faults.ts'
+import type { Source } from '../log.ts'
+import type { Report, Stage } from '../stage.ts'
+import { type PartitionHandler, runGroup } from './consume.ts'
+import { PartitionRunner } from './consume-partition.ts'
+import { runSweeps } from './consume-sweep.ts'
+import type { KafkaRecord, KindOf } from './decode.ts'
+import { kafkaError } from './errors.ts'
+import { ensurePartitions, whileHeld } from './positions.ts'
+import { Reflector } from './positions-reflected.ts'
+
+export interface KafkaStageOptions<Work> {
+  readonly kafka: Kafka
+  readonly group: string
+  /** Topic to `schema.name` of the table whose changes it carries. */
+  readonly topics: ReadonlyMap<string, string>
+  readonly kindOf: KindOf
+  readonly pool: Pool
+  /** For the lease of the sweeps. */
+  readonly url: string
+  /** Called for as many as are applied at once, and one for the sweeps. */
+  readonly createStage: () => Stage<Work>
+  /** Another stage follows this one. */
+  readonly isFollowed: boolean
+  readonly signal: AbortSignal
+  readonly report: Report
+  readonly faults?: Faults | undefined
+  /** Partitions handled at once. Default 3. */
+  readonly concurrency?: number | undefined
+  /** Records of one transaction. Default 1,000. */
+  readonly maxEntries?: number | undefined
+  readonly sessionTimeoutMs?: number | undefined
+  readonly barrierEveryMs?: number | undefined
+  /** Shown as the owner of partitions. */
+  readonly owner?: string | undefined
+}
+
+/** Records read but not handled, of the partitions this process has in hand. */
+export interface StageBacklog {
+  backlog(): number
+  pendingSinceMs(): number | null
+}
+
+interface Waiting {
+  readonly records: number
+  readonly sinceMs: number | null
+}
+
+class KafkaStage<Work> implements PartitionHandler, StageBacklog {
+  readonly #options: KafkaStageOptions<Work>
+  readonly #name: string
+  readonly #idle: Stage<Work>[]
+  readonly #reflector: Reflector
+  readonly #partitions = new Map<string, PartitionRunner<Work>>()
+  readonly #waiting = new Map<string, Waiting>()
+  readonly #owner: string
+
+  constructor(options: KafkaStageOptions<Work>) {
+    this.#options = options
+    const first = options.createStage()
+    this.#name = first.name
+    const { concurrency = 3, pool, report, isFollowed, barrierEveryMs } = options
+    this.#idle = [first, ...Array.from({ length: concurrency - 1 }, options.createStage)]
+    this.#owner = options.owner ?? `${hostname()} ${process.pid}`
+    this.#reflector = new Reflector({
+      pool,
+      stage: first.name,
+      report,
+      isFollowed,
+      isFirst: first.upstream === null,
+      ...(barrierEveryMs === undefined ? {} : { barrierEveryMs }),
+    })
+  }
+
+  /** Definitions first, then a row for every partition there is. */
+  async prepare(): Promise<void> {
+    const { pool, kafka, topics } = this.#options
+    const [stage] = this.#idle
+    if (stage !== undefined) await whileHeld(pool, this.#name, () => stage.deploy(pool))
+    await ensurePartitions(pool, this.#name, await partitionsOf(kafka, [...topics.keys()]))
+  }
+
+  async run(): Promise<void> {
+    const { kafka, group, topics, signal, url, createStage, pool, report, faults } = this.#options
+    const ending = new AbortController()
+    const over = AbortSignal.any([signal, ending.signal])
+    const sweeps = {
+      pool,
+      stage: createStage(),
+      report,
+      faults,
+      onSwept: () => this.#reflector.poke(false),
+    }
+    const parts = [
+      this.#reflector.run(over),
+      runAsLeader(url, `sweep ${this.#name}`, over, (isLeader) => runSweeps(sweeps, isLeader)),
+      runGroup({
+        kafka,
+        group,
+        topics: [...topics.keys()],
+        handler: this,
+        signal: over,
+        onError: (error) => this.#reportError(error),
+        concurrency: this.#options.concurrency ?? 3,
+        maxEntries: this.#options.maxEntries ?? 1_000,
+        ...(this.#options.sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs: this.#options.sessionTimeoutMs }),
+      }),
+    ]
+    const outcomes = await Promise.allSettled(
+      parts.map((part) => part.finally(() => ending.abort(new Error('Another part of the stage has ended.')))),
+    )
+    const [first] = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [asError(outcome.reason)] : []))
+    if (first !== undefined && !signal.aborted) throw first
+  }
+
+  async stored(source: Source) {
+    const { nextOffset, position } = await this.#partition(source).stored()
+    return { nextOffset, isFirst: position.lsn === 0n && nextOffset === 0n }
+  }
+
+  forget(): void {
+    for (const partition of this.#partitions.values()) partition.forget()
+    this.#waiting.clear()
+  }
+
+  handle(source: Source, records: readonly KafkaRecord[], signal: AbortSignal): Promise<void> {
+    return this.#partition(source).handle(records, signal)
+  }
+
+  noteBacklog(source: Source, records: number, sinceMs: number | null): void {
+    this.#waiting.set(JSON.stringify(source), { records, sinceMs })
+  }
+
+  backlog(): number {
+    return [...this.#waiting.values()].reduce((sum, { records }) => sum + records, 0)
+  }
+
+  pendingSinceMs(): number | null {
+    const times = [...this.#waiting.values()].flatMap(({ sinceMs }) => (sinceMs === null ? [] : [sinceMs]))
+    return times.length === 0 ? null : Math.min(...times)
+  }
+
+  #partition(source: Source): PartitionRunner<Work> {
+    const id = JSON.stringify(source)
+    const known = this.#partitions.get(id)
+    if (known !== undefined) return known
+    const { pool, topics, kindOf, report, faults } = this.#options
+    const made = new PartitionRunner<Work>({
+      pool,
+      stage: this.#name,
+      source,
+      table: topics.get(source.topic) ?? source.topic,
+      kindOf,
+      owner: this.#owner,
+      report,
+      ...(faults === undefined ? {} : { faults }),
+      leastHandled: () => this.#reflector.handledLsn,
+      onMoved: (isChanged) => this.#reflector.poke(isChanged),
+      withStage: (work) => this.#withStage(work),
+    })
+    this.#partitions.set(id, made)
+    return made
+  }
+
+  async #withStage<T>(work: (stage: Stage<Work>) => Promise<T>): Promise<T> {
+    // One more than kafkajs hands out at once is only asked for while a member of the group is replaced by its next.
+    const stage = this.#idle.pop() ?? this.#options.createStage()
+    try {
+      return await work(stage)
+    } finally {
+      this.#idle.push(stage)
+    }
+  }
+
+  #reportError(error: Error): void {
+    const code = isRescoreError(error) ? error.code : isRetriableDbError(error) ? 'DB_CONNECTION' : 'UNEXPECTED'
+    this.#options.report({ type: 'failed', stage: this.#name, code, message: error.message })
+  }
+}
+
+async function partitionsOf(kafka: Kafka, topics: readonly string[]): Promise<readonly Source[]> {
+  const admin = kafka.admin()
+  try {
+    await admin.connect()
+    const metadata = await admin.fetchTopicMetadata({ topics: [...topics] })
+    const found = metadata.topics.flatMap(({ name, partitions }) =>
+      partitions.map(({ partitionId }) => ({ topic: name, partition: partitionId })),
+    )
+    const missing = topics.filter((topic) => !found.some((source) => source.topic === topic))
+    if (missing.length > 0) throw noTopics(missing)
+    return found
+  } catch (error) {
+    throw kafkaError(error, `looking for ${topics.join(', ')}`)
+  } finally {
+    await admin.disconnect()
+  }
+}
+
+function noTopics(missing: readonly string[]): RescoreError {
+  return new RescoreError({
+    code: 'LOG_KAFKA_UNKNOWN_TOPIC',
+    fate: 'stop',
+    message: `Topics without partitions: ${missing.join(', ')}.`,
+    mend: 'rescore topics --apply',
+  })
+}
+
+export interface RunningKafkaStage {
+  readonly waiting: StageBacklog
+  /** Until the signal aborts. @throws what ends the stage otherwise */
+  run(): Promise<void>
+}
+
+/** Deploys the definitions and makes the positions; nothing is read before `run`. */
+export async function openKafkaStage<Work>(options: KafkaStageOptions<Work>): Promise<RunningKafkaStage> {
+  const stage = new KafkaStage(options)
+  await stage.prepare()
+  return { waiting: stage, run: () => stage.run() }
+}
