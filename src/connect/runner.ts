@@ -173,7 +173,7 @@ async function saveStatus(pool: Pool, connector: string, landed: Landed, error: 
   await pool.query(
     `insert into rescore.stage_status as s (stage, entries, changed, last_error, last_error_at)
      values ($1, $2, $2, $3, case when $3::text is null then null else clock_timestamp() end)
-     on conflict (stage) do update set entries = s.entries + excluded.entries, changed = s.changed + excluded.changed,
+     on conflict (stage, worker) do update set entries = s.entries + excluded.entries, changed = s.changed + excluded.changed,
        last_error = coalesce(excluded.last_error, s.last_error),
        last_error_at = coalesce(excluded.last_error_at, s.last_error_at), updated_at = clock_timestamp()`,
     [`connect:${connector}`, landed.written, error?.message ?? null],
