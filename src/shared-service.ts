@@ -28,6 +28,7 @@ import type { KafkaSettings } from './log/kafka/settings.ts'
 import { groupId, topicName } from './log/kafka/topics.ts'
 import { ensureTopics } from './log/kafka/topics-admin.ts'
 import type { Report } from './log/stage.ts'
+import { emitBarrier } from './log/stage-position.ts'
 import { StageStatusWriter } from './observe/stage-status.ts'
 import { createRecomputeStage, type RecomputeStage } from './recompute/stage.ts'
 import { loadModels, type ModelSet } from './score/registry.ts'
@@ -227,6 +228,8 @@ function runCapture({ options, pool, graph, kafka, signal }: Wiring): Promise<vo
     await ensureCapture(pool, { slot, publication, tables, owned: [...filled, ...featureTables(graph)] })
     // What was written before there was a slot only a sweep sees; one that ran before the slot was made saw too little.
     await wantSweepOfAll(pool, ['recompute', 'score'])
+    // Whoever waited already has a barrier that no slot kept.
+    await emitBarrier(pool, 'capture')
     await publishChanges({
       pool,
       url,
