@@ -16,6 +16,7 @@ import { createPool, type Pool } from './db/pool.ts'
 import type { ProjectConfig } from './define/index.ts'
 import { asError } from './errors.ts'
 import type { Faults } from './faults.ts'
+import { capturedTables, featureTables } from './graph/captured-tables.ts'
 import { compileGraph } from './graph/compile.ts'
 import type { Graph } from './graph/graph.ts'
 import { pathColumns } from './graph/path-columns.ts'
@@ -66,10 +67,8 @@ type Deployable = Pick<Stage<unknown>, 'deploy'>
 /** Feature rows of a backlog are mostly of different entities: larger batches save no work, and hold whole rows in memory. */
 const SCORE_ENTRIES = 1_000
 
-const FEATURES_AND_POSITIONS = (graph: Graph) => [
-  ...[...graph.entities.values()].map((entity) => entity.featureTable),
-  'rescore.stage_position',
-]
+/** Captured on the embedded log too: it is how a stage learns, in order, up to where the one before it vouches. */
+const POSITIONS = 'rescore.stage_position'
 
 async function prepare(pool: Pool, options: ServiceOptions, graph: Graph, stages: readonly Deployable[]) {
   const { config, slot, publication } = options
@@ -78,13 +77,12 @@ async function prepare(pool: Pool, options: ServiceOptions, graph: Graph, stages
     await prepareConnector({ pool, connector, foreignKeys: pathColumns(graph) })
   }
   for (const stage of stages) await stage.deploy(pool)
-  const derived = FEATURES_AND_POSITIONS(graph)
   const filled = config.connectors.flatMap(({ streams }) => streams.flatMap(({ tables }) => tables.map(({ id }) => id)))
   await ensureCapture(pool, {
     slot,
     publication,
-    tables: [...graph.tables.map((table) => table.id), ...derived],
-    owned: [...filled, ...derived],
+    tables: [...capturedTables(graph), POSITIONS],
+    owned: [...filled, ...featureTables(graph), POSITIONS],
   })
 }
 

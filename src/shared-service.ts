@@ -18,6 +18,7 @@ import { acquireLease } from './db/lease.ts'
 import { migrate } from './db/migrate.ts'
 import { createPool, type Pool } from './db/pool.ts'
 import { asError } from './errors.ts'
+import { capturedTables, featureTables } from './graph/captured-tables.ts'
 import { compileGraph } from './graph/compile.ts'
 import type { Graph } from './graph/graph.ts'
 import { pathColumns } from './graph/path-columns.ts'
@@ -72,9 +73,6 @@ interface Wiring {
   readonly report: Report
   readonly stages: Map<string, AnyStage[]>
 }
-
-const featureTables = (graph: Graph) => [...graph.entities.values()].map(({ featureTable }) => featureTable)
-const capturedTables = (graph: Graph) => [...graph.tables.map(({ id }) => id), ...featureTables(graph)]
 
 /** @throws RescoreError of fate `stop` when the set-up, the definitions, a model, the database or Kafka is not usable */
 export async function startSharedService(options: SharedServiceOptions): Promise<SharedService> {

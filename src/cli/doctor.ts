@@ -1,6 +1,7 @@
 /** `rescore doctor`: what is wrong and how to mend it; exit 3 when anything is. */
 import type { Command } from 'commander'
 import { loadProject } from '../config.ts'
+import { capturedTables } from '../graph/captured-tables.ts'
 import { compileGraph } from '../graph/compile.ts'
 import { pathColumns } from '../graph/path-columns.ts'
 import { readKafkaSettings } from '../log/kafka/settings.ts'
@@ -10,7 +11,6 @@ import { type Common, command } from './command.ts'
 import { connect } from './connection.ts'
 import { EXIT } from './exit.ts'
 import { print, printJson } from './output.ts'
-import { tablesOnLog } from './topics.ts'
 
 export function doctorCommand(signal: AbortSignal): Command {
   return command('doctor', 'What is wrong with this set-up, and the mend for each', [
@@ -37,7 +37,7 @@ export function doctorCommand(signal: AbortSignal): Command {
       ]
       if (settings !== null) {
         const stages = ['recompute', 'score']
-        problems.push(...(await examineKafka({ settings, tables: tablesOnLog(graph), stages, signal })))
+        problems.push(...(await examineKafka({ settings, tables: capturedTables(graph), stages, signal })))
       }
       if (problems.length > 0) process.exitCode = EXIT.problems
       if (options.json === true) return printJson({ problems })

@@ -2,8 +2,8 @@
 import type { Command } from 'commander'
 import { loadProject } from '../config.ts'
 import { RescoreError } from '../errors.ts'
+import { capturedTables } from '../graph/captured-tables.ts'
 import { compileGraph } from '../graph/compile.ts'
-import type { Graph } from '../graph/graph.ts'
 import { withAdmin } from '../log/kafka/admin.ts'
 import { type KafkaSettings, readKafkaSettings } from '../log/kafka/settings.ts'
 import { applyTopics, reportTopics, type TopicReport } from '../log/kafka/topics-admin.ts'
@@ -13,11 +13,6 @@ import { print, printJson, table } from './output.ts'
 
 interface TopicsOptions extends Common {
   readonly apply?: boolean
-}
-
-/** `schema.name` of every table whose changes travel through the log: sources and features. Positions do not. */
-export function tablesOnLog(graph: Graph): readonly string[] {
-  return [...graph.tables.map(({ id }) => id), ...[...graph.entities.values()].map(({ featureTable }) => featureTable)]
 }
 
 function settingsOrRefuse(): KafkaSettings {
@@ -65,7 +60,7 @@ export function topicsCommand(signal: AbortSignal): Command {
     .option('--apply', 'create missing topics and change settings; never deletes, shrinks or adds partitions')
     .action(async (options: TopicsOptions) => {
       const settings = settingsOrRefuse()
-      const tables = tablesOnLog(compileGraph(await loadProject(process.cwd())))
+      const tables = capturedTables(compileGraph(await loadProject(process.cwd())))
       const client = {
         // What it cannot do it says once, as an error of ours.
         log: { warn: () => undefined },

@@ -148,13 +148,7 @@ export class PartitionRunner<Work> {
     const said = saidBy(stage, taken)
     // A hop of somebody else's, and tombstones: not worth a row written, or each write would cause the next for ever.
     if (work === null && !isChanged && taken.letters.length === 0 && said === null) return
-    const snapshot = {
-      pool,
-      signal,
-      isShared: true,
-      settings: stage.settings,
-      ...(visibleWithinMs === undefined ? {} : { visibleWithinMs }),
-    }
+    const snapshot = { pool, signal, isShared: true, settings: stage.settings, visibleWithinMs }
     let withheld: readonly Withheld[] = stored.withheld.filter(
       ({ untilLsn }) => untilLsn > this.#options.leastHandled(),
     )
