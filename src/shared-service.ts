@@ -7,50 +7,27 @@
  * ends all others, and its error is what the caller gets. Killing the process at any point is safe.
  */
 import { hostname } from 'node:os'
-import type { Kafka } from 'kafkajs'
-import { publishChanges } from './capture/publishing.ts'
-import { ensureCapture } from './capture/slot.ts'
-import { BudgetBook } from './connect/budget.ts'
 import { prepareConnector } from './connect/runner.ts'
-import { superviseConnector } from './connect/supervise.ts'
-import { runAsLeader } from './db/leader.ts'
 import { acquireLease } from './db/lease.ts'
 import { migrate } from './db/migrate.ts'
 import { createPool, type Pool } from './db/pool.ts'
-import { asError } from './errors.ts'
-import { capturedTables, featureTables } from './graph/captured-tables.ts'
+import { capturedTables } from './graph/captured-tables.ts'
 import { compileGraph } from './graph/compile.ts'
 import type { Graph } from './graph/graph.ts'
 import { pathColumns } from './graph/path-columns.ts'
 import { createKafka } from './log/kafka/client.ts'
-import { openKafkaStage, type RunningKafkaStage } from './log/kafka/consume-stage.ts'
-import { wantSweepOfAll, whileHeld } from './log/kafka/positions.ts'
-import type { KafkaSettings } from './log/kafka/settings.ts'
-import { groupId, topicName } from './log/kafka/topics.ts'
+import type { RunningKafkaStage } from './log/kafka/consume-stage.ts'
+import { whileHeld } from './log/kafka/positions.ts'
 import { ensureTopics } from './log/kafka/topics-admin.ts'
-import type { Report } from './log/stage.ts'
-import { emitBarrier } from './log/stage-position.ts'
-import { StageStatusWriter } from './observe/stage-status.ts'
-import { createRecomputeStage, type RecomputeStage } from './recompute/stage.ts'
+import type { StageStatusWriter } from './observe/stage-status.ts'
+import { createRecomputeStage } from './recompute/stage.ts'
 import { loadModels, type ModelSet } from './score/registry.ts'
-import { createScoreStage, type ScoreStage } from './score/stage.ts'
-import type { ServiceOptions } from './service.ts'
 import { finish } from './service-parts.ts'
+import type { AnyStage, SharedProcess, SharedServiceOptions } from './shared-process.ts'
+import { runCapture, runConnectors } from './shared-roles.ts'
+import { openRecompute, openScore, statusWriter } from './shared-stages.ts'
 
-export const PARTS = ['capture', 'recompute', 'score', 'connect'] as const
-/** What a process may be asked to run. */
-export type Part = (typeof PARTS)[number]
-
-export interface SharedServiceOptions extends ServiceOptions {
-  readonly kafka: KafkaSettings
-  readonly parts: ReadonlySet<Part>
-  /** Told apart from other processes of the same host by more than its number: tests run several in one. */
-  readonly owner?: string
-  readonly sessionTimeoutMs?: number
-  readonly barrierEveryMs?: number
-}
-
-type AnyStage = RecomputeStage | ScoreStage
+export { PARTS, type Part } from './shared-process.ts'
 
 export interface SharedService {
   readonly graph: Graph
@@ -61,17 +38,6 @@ export interface SharedService {
   readonly waiting: ReadonlyMap<string, RunningKafkaStage['waiting']>
   /** Resolves when the signal has aborted and every part has ended; rejects with what ended it otherwise. */
   readonly done: Promise<void>
-}
-
-interface Wiring {
-  readonly options: SharedServiceOptions
-  readonly pool: Pool
-  readonly graph: Graph
-  readonly models: ModelSet
-  readonly kafka: Kafka
-  readonly signal: AbortSignal
-  readonly report: Report
-  readonly stages: Map<string, AnyStage[]>
 }
 
 /** @throws RescoreError of fate `stop` when the set-up, the definitions, a model, the database or Kafka is not usable */
@@ -108,7 +74,7 @@ async function wire(options: SharedServiceOptions, pool: Pool, graph: Graph, mod
   const { kafka: settings, signal, log, parts } = options
   const owner = options.owner ?? `${hostname()} ${process.pid}`
   let status: StageStatusWriter | null = null
-  const wiring: Wiring = {
+  const shared: SharedProcess = {
     options: { ...options, owner },
     pool,
     graph,
@@ -121,22 +87,22 @@ async function wire(options: SharedServiceOptions, pool: Pool, graph: Graph, mod
       options.report?.(event)
     },
   }
-  await prepare(wiring)
+  await prepare(shared)
   const opened = new Map<string, RunningKafkaStage>()
-  if (parts.has('recompute')) opened.set('recompute', await openRecompute(wiring))
-  if (parts.has('score')) opened.set('score', await openScore(wiring))
+  if (parts.has('recompute')) opened.set('recompute', await openRecompute(shared))
+  if (parts.has('score')) opened.set('score', await openScore(shared))
   const waiting = new Map([...opened].map(([name, stage]) => [name, stage.waiting]))
-  status = statusWriter(wiring, owner, waiting)
+  status = statusWriter(shared, owner, waiting)
   const running = [
     status.run(signal),
     ...[...opened.values()].map((stage) => stage.run()),
-    ...(parts.has('capture') ? [runCapture(wiring)] : []),
-    ...(parts.has('connect') ? runConnectors(wiring) : []),
+    ...(parts.has('capture') ? [runCapture(shared)] : []),
+    ...(parts.has('connect') ? runConnectors(shared) : []),
   ]
-  return { running, stages: wiring.stages, waiting }
+  return { running, stages: shared.stages, waiting }
 }
 
-async function prepare({ options, pool, graph }: Wiring): Promise<void> {
+async function prepare({ options, pool, graph }: SharedProcess): Promise<void> {
   const { config, kafka: settings, log } = options
   await migrate(pool)
   for (const connector of config.connectors) {
@@ -153,135 +119,4 @@ async function prepare({ options, pool, graph }: Wiring): Promise<void> {
   for (const { spec, differences: found } of differences) {
     log.warn({ topic: spec.name, differences: found }, 'A topic is not as it should be: see `rescore topics`.')
   }
-}
-
-function openStage<Work>(
-  wiring: Wiring,
-  name: string,
-  tables: readonly string[],
-  more: {
-    readonly createStage: Parameters<typeof openKafkaStage<Work>>[0]['createStage']
-    readonly kindOf: (table: string, column: string) => string | undefined
-    readonly isFollowed: boolean
-  },
-): Promise<RunningKafkaStage> {
-  const { kafka, options, pool, signal, report } = wiring
-  const { prefix } = options.kafka
-  return openKafkaStage<Work>({
-    ...more,
-    kafka,
-    group: groupId(prefix, name),
-    topics: new Map(tables.map((table) => [topicName(prefix, table), table])),
-    pool,
-    url: options.url,
-    signal,
-    report,
-    faults: options.faults,
-    maxEntries: options.maxEntries,
-    sessionTimeoutMs: options.sessionTimeoutMs,
-    barrierEveryMs: options.barrierEveryMs,
-    owner: options.owner,
-  })
-}
-
-/** Remembers each object made, so that their counters can be added up. */
-function remembering<S extends AnyStage>({ stages }: Wiring, create: () => S): () => S {
-  return () => {
-    const stage = create()
-    stages.set(stage.name, [...(stages.get(stage.name) ?? []), stage])
-    return stage
-  }
-}
-
-function openRecompute(wiring: Wiring): Promise<RunningKafkaStage> {
-  const { graph, report, options } = wiring
-  const tables = new Map(graph.tables.map((table) => [table.id, table]))
-  return openStage(wiring, 'recompute', [...tables.keys()], {
-    createStage: remembering(wiring, () => createRecomputeStage({ graph, report, strict: options.strict ?? false })),
-    kindOf: (table, column) => tables.get(table)?.columns[column]?.kind,
-    isFollowed: true,
-  })
-}
-
-function openScore(wiring: Wiring): Promise<RunningKafkaStage> {
-  const { graph, models, report } = wiring
-  const keys = new Map(
-    [...graph.entities.values()].map((node) => [node.featureTable, node.entity.table.columns[node.key]?.kind]),
-  )
-  // Every feature table, read by a model or not: the barriers of the stage before come through all of them.
-  return openStage(wiring, 'score', featureTables(graph), {
-    createStage: remembering(wiring, () => createScoreStage({ graph, models, report })),
-    kindOf: (table, column) => (column === 'key' ? keys.get(table) : undefined),
-    isFollowed: false,
-  })
-}
-
-function runCapture({ options, pool, graph, kafka, signal }: Wiring): Promise<void> {
-  const { config, slot, publication, url, log, faults } = options
-  const tables = capturedTables(graph)
-  const filled = config.connectors.flatMap(({ streams }) =>
-    streams.flatMap(({ tables: own }) => own.map(({ id }) => id)),
-  )
-  return runAsLeader(url, 'capture', signal, async (isLeader) => {
-    await ensureCapture(pool, { slot, publication, tables, owned: [...filled, ...featureTables(graph)] })
-    // What was written before there was a slot only a sweep sees; one that ran before the slot was made saw too little.
-    await wantSweepOfAll(pool, ['recompute', 'score'])
-    // Whoever waited already has a barrier that no slot kept.
-    await emitBarrier(pool, 'capture')
-    await publishChanges({
-      pool,
-      url,
-      slot,
-      publication,
-      kafka,
-      tables,
-      prefix: options.kafka.prefix,
-      signal: isLeader,
-      onError: (error, retryInMs) =>
-        log.warn({ error: asError(error).message, retryInMs: Math.round(retryInMs) }, 'Capture lost a connection.'),
-      ...(faults === undefined ? {} : { faults }),
-    })
-  })
-}
-
-function runConnectors({ options, pool, graph, signal }: Wiring): readonly Promise<void>[] {
-  const { config, url, log, reportConnector } = options
-  const budgets = new BudgetBook()
-  const shared = { pool, log, budgets, foreignKeys: pathColumns(graph) }
-  return config.connectors.map((connector) =>
-    runAsLeader(url, `connector ${connector.name}`, signal, (isLeader) =>
-      superviseConnector({
-        ...shared,
-        connector,
-        signal: isLeader,
-        ...(reportConnector === undefined ? {} : { report: reportConnector }),
-      }),
-    ),
-  )
-}
-
-function statusWriter(
-  { pool, options, stages }: Wiring,
-  worker: string,
-  waiting: ReadonlyMap<string, RunningKafkaStage['waiting']>,
-): StageStatusWriter {
-  const counted = (name: string) => () => {
-    const sum = { handled: 0, computed: 0, written: 0 }
-    for (const { counters } of stages.get(name) ?? []) {
-      sum.handled += counters.handled
-      sum.computed += counters.computed
-      sum.written += counters.written
-    }
-    return sum
-  }
-  return new StageStatusWriter({
-    pool,
-    worker,
-    log: {
-      backlog: (stage) => waiting.get(stage)?.backlog() ?? 0,
-      pendingSinceMs: (stage) => waiting.get(stage)?.pendingSinceMs() ?? null,
-    },
-    stages: [...waiting.keys()].map((name) => ({ name, counters: counted(name) })),
-    onError: (error) => options.log.warn({ error: error.message }, 'The status of the stages could not be written.'),
-  })
 }
