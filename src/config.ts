@@ -25,6 +25,13 @@ const environmentSchema = z.object({
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   RESCORE_SLOT: identifier.default('rescore'),
   RESCORE_PUBLICATION: identifier.default('rescore'),
+  RESCORE_METRICS_HOST: z.string().default('127.0.0.1'),
+  RESCORE_METRICS_PORT: z
+    .union(
+      [z.literal('off'), z.coerce.number().int().min(0).max(65_535)],
+      "must be a port, 0 for any free one, or 'off'",
+    )
+    .optional(),
 })
 
 export type Environment = z.infer<typeof environmentSchema>

@@ -6,7 +6,10 @@ import type { Kafka } from 'kafkajs'
 import type { Pool } from './db/pool.ts'
 import type { Graph } from './graph/graph.ts'
 import type { KafkaSettings } from './log/kafka/settings.ts'
+import type { Source } from './log/log.ts'
 import type { Report } from './log/stage.ts'
+import type { Health } from './observe/health.ts'
+import type { Metrics } from './observe/metrics.ts'
 import type { RecomputeStage } from './recompute/stage.ts'
 import type { ModelSet } from './score/registry.ts'
 import type { ScoreStage } from './score/stage.ts'
@@ -35,6 +38,10 @@ export interface SharedProcess {
   readonly kafka: Kafka
   readonly signal: AbortSignal
   readonly report: Report
+  readonly health: Health
+  readonly metrics: Metrics
+  /** By stage: the partitions its group has given to this process. A stage that is not in its group is missing. */
+  readonly assigned: Map<string, readonly Source[]>
   /** The stage objects made so far, by stage: their counters add up. */
   readonly stages: Map<string, AnyStage[]>
 }

@@ -7,22 +7,35 @@
 import { publishChanges } from './capture/publishing.ts'
 import { ensureCapture } from './capture/slot.ts'
 import { BudgetBook } from './connect/budget.ts'
+import type { ConnectReport } from './connect/runner.ts'
 import { superviseConnector } from './connect/supervise.ts'
-import { runAsLeader } from './db/leader.ts'
+import { type RoleState, runAsLeader } from './db/leader.ts'
 import { asError } from './errors.ts'
 import { capturedTables, featureTables } from './graph/captured-tables.ts'
 import { pathColumns } from './graph/path-columns.ts'
 import { wantSweepOfAll } from './log/kafka/positions.ts'
 import { emitBarrier } from './log/stage-position.ts'
+import { type RunningPart, watchConnectors } from './service-parts.ts'
 import type { SharedProcess } from './shared-process.ts'
 
-export function runCapture({ options, pool, graph, kafka, signal }: SharedProcess): Promise<void> {
+/** Tells health and metrics who has the role. `isReady` by itself, or once the work says so. */
+function roleTold({ health, metrics }: SharedProcess, part: string, isReadyWhen: 'leading' | 'told') {
+  return (role: RoleState) => {
+    metrics.role(part, role === 'leader')
+    if (role === 'stand-by') health.set(part, 'standing by')
+    else if (role === 'leader' && isReadyWhen === 'leading') health.set(part, 'running')
+    else health.set(part, 'starting', role === 'leader' ? 'not streaming yet' : 'its role is not held')
+  }
+}
+
+export function runCapture(shared: SharedProcess): RunningPart {
+  const { options, pool, graph, kafka, signal, health } = shared
   const { config, slot, publication, url, log, faults } = options
   const tables = capturedTables(graph)
   const filled = config.connectors.flatMap(({ streams }) =>
     streams.flatMap(({ tables: own }) => own.map(({ id }) => id)),
   )
-  return runAsLeader(url, 'capture', signal, async (isLeader) => {
+  const work = async (isLeader: AbortSignal) => {
     await ensureCapture(pool, { slot, publication, tables, owned: [...filled, ...featureTables(graph)] })
     // What was written before there was a slot only a sweep sees; one that ran before the slot was made saw too little.
     await wantSweepOfAll(pool, ['recompute', 'score'])
@@ -37,25 +50,33 @@ export function runCapture({ options, pool, graph, kafka, signal }: SharedProces
       tables,
       prefix: options.kafka.prefix,
       signal: isLeader,
+      onReady: () => health.set('capture', 'running'),
       onError: (error, retryInMs) =>
         log.warn({ error: asError(error).message, retryInMs: Math.round(retryInMs) }, 'Capture lost a connection.'),
       ...(faults === undefined ? {} : { faults }),
     })
-  })
+  }
+  health.set('capture', 'starting')
+  return {
+    name: 'capture',
+    ended: runAsLeader(url, 'capture', signal, work, { onRole: roleTold(shared, 'capture', 'told') }),
+  }
 }
 
-export function runConnectors({ options, pool, graph, signal }: SharedProcess): readonly Promise<void>[] {
-  const { config, url, log, reportConnector } = options
+export function runConnectors(shared: SharedProcess): readonly RunningPart[] {
+  const { options, pool, graph, signal, health, metrics } = shared
+  const { config, url, log } = options
   const budgets = new BudgetBook()
-  const shared = { pool, log, budgets, foreignKeys: pathColumns(graph) }
-  return config.connectors.map((connector) =>
-    runAsLeader(url, `connector ${connector.name}`, signal, (isLeader) =>
-      superviseConnector({
-        ...shared,
-        connector,
-        signal: isLeader,
-        ...(reportConnector === undefined ? {} : { report: reportConnector }),
-      }),
-    ),
-  )
+  watchConnectors(metrics, config.connectors, budgets)
+  const report: ConnectReport = (event) => {
+    metrics.connectorEvent(event)
+    options.reportConnector?.(event)
+  }
+  return config.connectors.map((connector) => {
+    const name = `connector ${connector.name}`
+    const work = (isLeader: AbortSignal) =>
+      superviseConnector({ pool, log, budgets, foreignKeys: pathColumns(graph), connector, signal: isLeader, report })
+    health.set(name, 'starting')
+    return { name, ended: runAsLeader(url, name, signal, work, { onRole: roleTold(shared, name, 'leading') }) }
+  })
 }

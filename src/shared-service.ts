@@ -18,16 +18,22 @@ import { pathColumns } from './graph/path-columns.ts'
 import { createKafka } from './log/kafka/client.ts'
 import type { RunningKafkaStage } from './log/kafka/consume-stage.ts'
 import { whileHeld } from './log/kafka/positions.ts'
+import { groupId } from './log/kafka/topics.ts'
 import { ensureTopics } from './log/kafka/topics-admin.ts'
+import type { Source } from './log/log.ts'
+import { Health } from './observe/health.ts'
+import { Metrics } from './observe/metrics.ts'
 import type { StageStatusWriter } from './observe/stage-status.ts'
 import { createRecomputeStage } from './recompute/stage.ts'
 import { loadModels, type ModelSet } from './score/registry.ts'
-import { finish } from './service-parts.ts'
+import { finish, type RunningPart } from './service-parts.ts'
 import type { AnyStage, SharedProcess, SharedServiceOptions } from './shared-process.ts'
 import { runCapture, runConnectors } from './shared-roles.ts'
 import { openRecompute, openScore, statusWriter } from './shared-stages.ts'
 
 export { PARTS, type Part } from './shared-process.ts'
+
+const STAGES = ['recompute', 'score'] as const
 
 export interface SharedService {
   readonly graph: Graph
@@ -42,7 +48,7 @@ export interface SharedService {
 
 /** @throws RescoreError of fate `stop` when the set-up, the definitions, a model, the database or Kafka is not usable */
 export async function startSharedService(options: SharedServiceOptions): Promise<SharedService> {
-  const { url, config, log, parts } = options
+  const { url, config, log, parts, health = new Health() } = options
   const failure = new AbortController()
   const signal = AbortSignal.any([options.signal, failure.signal])
   const graph = compileGraph(config)
@@ -56,8 +62,11 @@ export async function startSharedService(options: SharedServiceOptions): Promise
     models = await loadModels(parts.has('score') ? config.models : [], { signal })
     const keeping = (await acquireLease(url, signal, { mode: 'shared' })).keep(signal)
     try {
-      const wired = await wire({ ...options, signal }, pool, graph, models)
-      const done = finish([keeping, ...wired.running], failure, options.signal, close)
+      const wired = await wire({ ...options, signal, health }, pool, graph, models)
+      health.set('lease', 'running')
+      health.started()
+      const running = [{ name: 'lease', ended: keeping }, ...wired.running]
+      const done = finish(running, { failure, outer: options.signal, health, log, cleanUp: close })
       return { graph, pool, stages: wired.stages, waiting: wired.waiting, done }
     } catch (error) {
       failure.abort(error)
@@ -70,8 +79,13 @@ export async function startSharedService(options: SharedServiceOptions): Promise
   }
 }
 
-async function wire(options: SharedServiceOptions, pool: Pool, graph: Graph, models: ModelSet) {
-  const { kafka: settings, signal, log, parts } = options
+async function wire(
+  options: SharedServiceOptions & { readonly health: Health },
+  pool: Pool,
+  graph: Graph,
+  models: ModelSet,
+) {
+  const { kafka: settings, signal, log, parts, health, metrics = new Metrics() } = options
   const owner = options.owner ?? `${hostname()} ${process.pid}`
   let status: StageStatusWriter | null = null
   const shared: SharedProcess = {
@@ -79,11 +93,19 @@ async function wire(options: SharedServiceOptions, pool: Pool, graph: Graph, mod
     pool,
     graph,
     models,
-    kafka: createKafka(settings, { role: [...parts].join('-'), log }),
+    kafka: createKafka(settings, {
+      role: [...parts].join('-'),
+      log,
+      onMembership: (group, assigned) => noteMembership(shared, group, assigned),
+    }),
     signal,
+    health,
+    metrics,
+    assigned: new Map(),
     stages: new Map(),
     report: (event) => {
       status?.add(event)
+      metrics.stageEvent(event)
       options.report?.(event)
     },
   }
@@ -93,13 +115,29 @@ async function wire(options: SharedServiceOptions, pool: Pool, graph: Graph, mod
   if (parts.has('score')) opened.set('score', await openScore(shared))
   const waiting = new Map([...opened].map(([name, stage]) => [name, stage.waiting]))
   status = statusWriter(shared, owner, waiting)
-  const running = [
-    status.run(signal),
-    ...[...opened.values()].map((stage) => stage.run()),
+  for (const name of opened.keys()) health.set(name, 'starting', 'not in its consumer group yet')
+  health.set('status', 'running')
+  const running: readonly RunningPart[] = [
+    { name: 'status', ended: status.run(signal) },
+    ...[...opened].map(([name, stage]) => ({ name, ended: stage.run() })),
     ...(parts.has('capture') ? [runCapture(shared)] : []),
     ...(parts.has('connect') ? runConnectors(shared) : []),
   ]
   return { running, stages: shared.stages, waiting }
+}
+
+function noteMembership(
+  { options, health, metrics, assigned: known }: SharedProcess,
+  group: string,
+  assigned: readonly Source[] | null,
+): void {
+  const stage = STAGES.find((name) => groupId(options.kafka.prefix, name) === group)
+  if (stage === undefined) return
+  if (assigned === null) known.delete(stage)
+  else known.set(stage, assigned)
+  metrics.assigned(stage, assigned?.length ?? 0)
+  if (assigned === null) health.set(stage, 'starting', 'not in its consumer group')
+  else health.set(stage, 'running')
 }
 
 async function prepare({ options, pool, graph }: SharedProcess): Promise<void> {

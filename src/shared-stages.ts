@@ -72,19 +72,32 @@ export function openScore(shared: SharedProcess): Promise<RunningKafkaStage> {
   })
 }
 
+/** Of all objects of a stage. */
+function countersOf({ stages }: SharedProcess, name: string) {
+  const sum = { handled: 0, computed: 0, written: 0 }
+  let needed: number | undefined
+  for (const { counters } of stages.get(name) ?? []) {
+    sum.handled += counters.handled
+    sum.computed += counters.computed
+    sum.written += counters.written
+    if ('needed' in counters) needed = (needed ?? 0) + counters.needed
+  }
+  return needed === undefined ? sum : { ...sum, needed }
+}
+
 export function statusWriter(
-  { pool, options, stages }: SharedProcess,
+  shared: SharedProcess,
   worker: string,
   waiting: ReadonlyMap<string, RunningKafkaStage['waiting']>,
 ): StageStatusWriter {
-  const counted = (name: string) => () => {
-    const sum = { handled: 0, computed: 0, written: 0 }
-    for (const { counters } of stages.get(name) ?? []) {
-      sum.handled += counters.handled
-      sum.computed += counters.computed
-      sum.written += counters.written
-    }
-    return sum
+  const { pool, options, metrics } = shared
+  for (const [name, stage] of waiting) {
+    metrics.watchStage({
+      name,
+      counters: () => countersOf(shared, name),
+      backlog: () => stage.backlog(),
+      pendingSinceMs: () => stage.pendingSinceMs(),
+    })
   }
   return new StageStatusWriter({
     pool,
@@ -93,7 +106,7 @@ export function statusWriter(
       backlog: (stage) => waiting.get(stage)?.backlog() ?? 0,
       pendingSinceMs: (stage) => waiting.get(stage)?.pendingSinceMs() ?? null,
     },
-    stages: [...waiting.keys()].map((name) => ({ name, counters: counted(name) })),
+    stages: [...waiting.keys()].map((name) => ({ name, counters: () => countersOf(shared, name) })),
     onError: (error) => options.log.warn({ error: error.message }, 'The status of the stages could not be written.'),
   })
 }

@@ -36,6 +36,7 @@ export class CallBudget {
   #inFlight = 0
   #closedUntilMs = 0
   #limit: number
+  #startedInAll = 0
   #cancelWake: (() => void) | undefined
 
   constructor(budget: Budget, clock: BudgetClock = systemBudgetClock) {
@@ -61,6 +62,7 @@ export class CallBudget {
           signal.removeEventListener('abort', onAbort)
           this.#inFlight += 1
           this.#started.push(this.#clock.now())
+          this.#startedInAll += 1
           resolve(() => {
             this.#inFlight -= 1
             this.#pump()
@@ -72,6 +74,18 @@ export class CallBudget {
       signal.addEventListener('abort', onAbort, { once: true })
       this.#pump()
     })
+  }
+
+  /** Calls since the start of the process. */
+  get started(): number {
+    return this.#startedInAll
+  }
+
+  /** Calls that may start now. */
+  left(): number {
+    if (this.#closedUntilMs > this.#clock.now()) return 0
+    this.#forget()
+    return Math.max(0, Math.min(this.#limit - this.#started.length, this.#budget.concurrency - this.#inFlight))
   }
 
   /** What the source said about its own count, which also sees the calls of others. */
@@ -90,9 +104,15 @@ export class CallBudget {
     this.#closedUntilMs = Math.max(this.#closedUntilMs, atMs)
   }
 
+  /** Starts that no longer count. */
+  #forget(): void {
+    const since = this.#clock.now() - this.#budget.perMs
+    while ((this.#started[0] ?? Number.POSITIVE_INFINITY) <= since) this.#started.shift()
+  }
+
   #waitMs(): number {
+    this.#forget()
     const now = this.#clock.now()
-    while ((this.#started[0] ?? Number.POSITIVE_INFINITY) <= now - this.#budget.perMs) this.#started.shift()
     const oldest = this.#started.at(-this.#limit)
     const bucket = oldest === undefined ? 0 : oldest + this.#budget.perMs - now
     return Math.max(0, bucket, this.#closedUntilMs - now)
