@@ -27,10 +27,11 @@ const environmentSchema = z.object({
   RESCORE_PUBLICATION: identifier.default('rescore'),
   RESCORE_METRICS_HOST: z.string().default('127.0.0.1'),
   RESCORE_METRICS_PORT: z
-    .union(
-      [z.literal('off'), z.coerce.number().int().min(0).max(65_535)],
-      "must be a port, 0 for any free one, or 'off'",
-    )
+    .string()
+    .refine((text) => text === 'off' || (/^\d{1,5}$/.test(text) && Number(text) <= 65_535), {
+      error: "must be a port, 0 for any free one, or 'off'",
+    })
+    .transform((text) => (text === 'off' ? ('off' as const) : Number(text)))
     .optional(),
 })
 
