@@ -52,10 +52,12 @@ export interface KafkaStageOptions<Work> {
 export interface StageBacklog {
   backlog(): number
   pendingSinceMs(): number | null
+  partition(source: Source): PartitionBacklog | undefined
 }
 
-interface Waiting {
+export interface PartitionBacklog {
   readonly records: number
+  /** Milliseconds since 1970; null: nothing waits. */
   readonly sinceMs: number | null
 }
 
@@ -65,7 +67,7 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
   readonly #idle: Stage<Work>[]
   readonly #reflector: Reflector
   readonly #partitions = new Map<string, PartitionRunner<Work>>()
-  readonly #waiting = new Map<string, Waiting>()
+  readonly #waiting = new Map<string, PartitionBacklog>()
   readonly #owner: string
 
   constructor(options: KafkaStageOptions<Work>) {
@@ -151,6 +153,10 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
   pendingSinceMs(): number | null {
     const times = [...this.#waiting.values()].flatMap(({ sinceMs }) => (sinceMs === null ? [] : [sinceMs]))
     return times.length === 0 ? null : Math.min(...times)
+  }
+
+  partition(source: Source): PartitionBacklog | undefined {
+    return this.#waiting.get(JSON.stringify(source))
   }
 
   #partition(source: Source): PartitionRunner<Work> {
