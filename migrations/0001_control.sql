@@ -222,6 +222,8 @@ create table rescore.stage_status (
   sweeping boolean not null default false,
   last_error text,
   last_error_at timestamptz,
+  -- [{topic, partition, records, since}]: what the group has given to the worker, and what waits there since when
+  assigned jsonb not null default '[]',
   updated_at timestamptz not null default clock_timestamp(),
   primary key (stage, worker)
 );

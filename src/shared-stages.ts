@@ -6,7 +6,7 @@
 import { featureTables } from './graph/captured-tables.ts'
 import { openKafkaStage, type RunningKafkaStage } from './log/kafka/consume-stage.ts'
 import { groupId, topicName } from './log/kafka/topics.ts'
-import { StageStatusWriter } from './observe/stage-status.ts'
+import { type AssignedPartition, StageStatusWriter } from './observe/stage-status.ts'
 import { createRecomputeStage } from './recompute/stage.ts'
 import { createScoreStage } from './score/stage.ts'
 import type { AnyStage, SharedProcess } from './shared-process.ts'
@@ -85,6 +85,17 @@ function countersOf({ stages }: SharedProcess, name: string) {
   return needed === undefined ? sum : { ...sum, needed }
 }
 
+function assignedTo(
+  { assigned }: SharedProcess,
+  name: string,
+  waiting: RunningKafkaStage['waiting'] | undefined,
+): readonly AssignedPartition[] {
+  return (assigned.get(name) ?? []).map((source) => {
+    const { records = 0, sinceMs = null } = waiting?.partition(source) ?? {}
+    return { ...source, records, since: sinceMs === null ? null : new Date(sinceMs).toISOString() }
+  })
+}
+
 export function statusWriter(
   shared: SharedProcess,
   worker: string,
@@ -106,6 +117,7 @@ export function statusWriter(
       backlog: (stage) => waiting.get(stage)?.backlog() ?? 0,
       pendingSinceMs: (stage) => waiting.get(stage)?.pendingSinceMs() ?? null,
     },
+    assigned: (name) => assignedTo(shared, name, waiting.get(name)),
     stages: [...waiting.keys()].map((name) => ({ name, counters: () => countersOf(shared, name) })),
     onError: (error) => options.log.warn({ error: error.message }, 'The status of the stages could not be written.'),
   })
