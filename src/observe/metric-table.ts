@@ -12,14 +12,27 @@ const WORK_SECONDS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5
 /** From the commit of a change to the commit of the classification it moved, seconds. */
 const FRESH_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1_800]
 
-export function createMetricTable(registry: Registry) {
+export interface DeclaredMetric {
+  readonly name: string
+  readonly kind: 'gauge' | 'counter' | 'histogram'
+  readonly labels: readonly string[]
+}
+
+/** @param declared gets one entry for each metric made */
+export function createMetricTable(registry: Registry, declared: DeclaredMetric[] = []) {
   const registers = [registry]
-  const gauge = <L extends string>(name: string, help: string, ...labelNames: L[]) =>
-    new Gauge<L>({ name, help, labelNames, registers })
-  const counter = <L extends string>(name: string, help: string, ...labelNames: L[]) =>
-    new Counter<L>({ name, help, labelNames, registers })
-  const histogram = <L extends string>(name: string, help: string, buckets: number[], ...labelNames: L[]) =>
-    new Histogram<L>({ name, help, labelNames, buckets, registers })
+  const gauge = <L extends string>(name: string, help: string, ...labelNames: L[]) => {
+    declared.push({ name, kind: 'gauge', labels: labelNames })
+    return new Gauge<L>({ name, help, labelNames, registers })
+  }
+  const counter = <L extends string>(name: string, help: string, ...labelNames: L[]) => {
+    declared.push({ name, kind: 'counter', labels: labelNames })
+    return new Counter<L>({ name, help, labelNames, registers })
+  }
+  const histogram = <L extends string>(name: string, help: string, buckets: number[], ...labelNames: L[]) => {
+    declared.push({ name, kind: 'histogram', labels: labelNames })
+    return new Histogram<L>({ name, help, labelNames, buckets, registers })
+  }
 
   return {
     build: gauge('rescore_build_info', 'Always 1; the labels say which program runs.', 'version', 'node'),
