@@ -29,7 +29,7 @@ function roleTold({ health, metrics }: SharedProcess, part: string, isReadyWhen:
 }
 
 export function runCapture(shared: SharedProcess): RunningPart {
-  const { options, pool, graph, kafka, signal, health } = shared
+  const { options, pool, graph, kafka, signal, health, metrics } = shared
   const { config, slot, publication, url, log, faults } = options
   const tables = capturedTables(graph)
   const filled = config.connectors.flatMap(({ streams }) =>
@@ -51,6 +51,7 @@ export function runCapture(shared: SharedProcess): RunningPart {
       prefix: options.kafka.prefix,
       signal: isLeader,
       onReady: () => health.set('capture', 'running'),
+      onPublished: (records, bytes) => metrics.published(records, bytes),
       onError: (error, retryInMs) =>
         log.warn({ error: asError(error).message, retryInMs: Math.round(retryInMs) }, 'Capture lost a connection.'),
       ...(faults === undefined ? {} : { faults }),

@@ -40,6 +40,8 @@ export interface PublishOptions extends SlotOptions {
   readonly version?: string
   /** Called once the topics are known and replication begins. */
   readonly onReady?: () => void
+  /** Called with the records, and their bytes before compression, that the brokers have newly acknowledged. */
+  readonly onPublished?: (records: number, bytes: number) => void
 }
 
 /** Runs until the signal aborts. @throws errors of fate `stop` */

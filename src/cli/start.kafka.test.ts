@@ -36,6 +36,10 @@ describeKafka('processes', ({ brokers }) => {
     expect((await standBy.probe('/readyz')).body.parts.capture).toEqual({ state: 'standing by', why: null })
     expect([await isLeader(capture), await isLeader(standBy)]).toEqual([true, false])
     await calm(database)
+    const published = await Promise.all([capture, standBy].map((process) => process.metrics()))
+    expect(published[0]?.get('rescore_capture_published_records_total')).toBeGreaterThan(0)
+    expect(published[0]?.get('rescore_capture_published_bytes_total')).toBeGreaterThan(0)
+    expect(published[1]?.get('rescore_capture_published_records_total')).toBe(0)
     const stages = ['recompute', 'score']
     await eventually(async () => {
       const { partitions, workers } = await readStatus(database.pool)

@@ -33,6 +33,8 @@ export interface PublisherOptions extends LinkOptions {
   readonly onRefused: (refused: RefusedRecord) => Promise<void>
   /** Called after each round that is done. */
   readonly onProgress: () => void
+  /** Called with what a round that is done held: records, and their bytes before compression. */
+  readonly onPublished?: (records: number, bytes: number) => void
   readonly faults?: Faults
 }
 
@@ -130,7 +132,7 @@ export class Publisher {
 
   /** Sends until the signal aborts. @throws errors of fate `stop` */
   async run(): Promise<void> {
-    const { signal, faults, onProgress } = this.#options
+    const { signal, faults, onProgress, onPublished } = this.#options
     const onAbort = () => this.#wake.resolve()
     signal.addEventListener('abort', onAbort, { once: true })
     try {
@@ -146,6 +148,7 @@ export class Publisher {
         await faults?.hit('after-ack')
         this.#done = round.number
         this.#bytes -= round.bytes
+        onPublished?.(round.records, round.bytes)
         onProgress()
       }
     } finally {
