@@ -93,6 +93,8 @@ function saslOptions(sasl: SaslSettings): NonNullable<KafkaConfig['sasl']> {
 /** A client whose consumers tell of their membership. */
 class WatchedKafka extends kafkajs.Kafka {
   readonly #onMembership: OnMembership
+  /** By group: the consumer made last. One that was given up may end long after the next has joined. */
+  readonly #current = new Map<string, Consumer>()
 
   constructor(config: KafkaConfig, onMembership: OnMembership) {
     super(config)
@@ -101,7 +103,10 @@ class WatchedKafka extends kafkajs.Kafka {
 
   override consumer(config: ConsumerConfig): Consumer {
     const consumer = super.consumer(config)
-    watchMembership(consumer, config.groupId, this.#onMembership)
+    this.#current.set(config.groupId, consumer)
+    watchMembership(consumer, (assigned) => {
+      if (this.#current.get(config.groupId) === consumer) this.#onMembership(config.groupId, assigned)
+    })
     return consumer
   }
 }

@@ -10,15 +10,15 @@ import type { Source } from '../log.ts'
 /** `null`: not in the group. */
 export type OnMembership = (group: string, assigned: readonly Source[] | null) => void
 
-export function watchMembership(consumer: Consumer, group: string, onMembership: OnMembership): void {
+export function watchMembership(consumer: Consumer, told: (assigned: readonly Source[] | null) => void): void {
   const { events } = consumer
   consumer.on(events.GROUP_JOIN, ({ payload }) => {
     const assigned = Object.entries(payload.memberAssignment).flatMap(([topic, partitions]) =>
       partitions.map((partition) => ({ topic, partition })),
     )
-    onMembership(group, assigned)
+    told(assigned)
   })
   for (const event of [events.CRASH, events.STOP, events.DISCONNECT] as const) {
-    consumer.on(event, () => onMembership(group, null))
+    consumer.on(event, () => told(null))
   }
 }
