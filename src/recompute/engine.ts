@@ -109,14 +109,16 @@ export class Engine {
 
   #compute({ epochs, counters }: EngineRun, piece: Piece, rows: readonly LoadedRow[]): readonly Outcome[] {
     counters.handled += rows.length
-    return rows.map((row): Outcome => {
+    return rows.flatMap((row): readonly Outcome[] => {
       const dirty = piece.get(row.key) ?? null
-      if (!row.exists) return { row, dirty, computed: null }
-      const demand = demandOf(this.program, row, dirty?.bits ?? 0n, epochs.changedIn)
+      if (!row.exists) return [{ row, dirty, computed: null }]
+      const demand = demandOf(this.program, row, dirty?.bits ?? null, epochs.changedIn)
+      // Put aside, and still for the same reason.
+      if (row.aside !== null && demand.forced === 0n) return []
       const computed = computeRow(this.program, row, demand, this.#isStrict)
       counters.computed += computed.computed
       counters.needed += computed.needed
-      return { row, dirty, computed }
+      return [{ row, dirty, computed }]
     })
   }
 
@@ -136,7 +138,7 @@ export class Engine {
     const loaded = reachableFrom(program, bits)
     const rows = await this.#loader.load(context.client, loaded, [...entities.keys()])
     const isEnough = (row: LoadedRow) => {
-      const dirty = entities.get(row.key)?.bits ?? 0n
+      const dirty = entities.get(row.key)?.bits ?? null
       const { forced } = demandOf(program, row, dirty, epochs.changedIn)
       return forced === dirty || (reachableFrom(program, forced) & ~loaded) === 0n
     }
