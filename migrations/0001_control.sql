@@ -50,6 +50,17 @@ create table rescore.shared_stage (
   barrier_at timestamptz not null default '-infinity'
 );
 
+-- Which features of an entity were computed in which snapshots, so that workers that share the stage do not compute for
+-- the same change twice. Only memory of work: empty after a crash, nothing is lost with it, and no backup needs it.
+create unlogged table rescore.computed (
+  -- Entity, and a hash of its features in their order: what the bits of `notes` mean.
+  program text not null,
+  key text not null,
+  -- `snapshot bits|snapshot bits…`, the newest first
+  notes text not null,
+  primary key (program, key)
+) with (fillfactor = 50);
+
 -- Records of a topic that could not be decoded, kept whole with their reason; the rest went through.
 create table rescore.dead_letter (
   stage text not null,

@@ -173,6 +173,11 @@ export function isRetriableDbError(error: unknown): boolean {
   return code === '' && RETRIABLE_MESSAGES.test(error.message)
 }
 
+/** A statement that does not wait for locks, or no longer, found one held. */
+export function isLockRefused(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === '55P03'
+}
+
 export function quoteIdent(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }

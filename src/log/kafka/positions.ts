@@ -186,10 +186,13 @@ export async function readWalLsn(client: Client): Promise<bigint> {
 
 /**
  * Rows were made stale in the caller's transaction: the whole vouches for nothing new until a sweep has been through.
- * Does not wait for the lock: who holds it may be waiting for what this transaction holds. The batch is repeated.
+ * Waits for the lock no longer than whoever moves the reflected position has it: a deploy that has it may be waiting for
+ * what this transaction holds. Then the batch is repeated.
  */
 export async function wantSweep(client: Client, stage: string): Promise<void> {
-  await client.query('select from rescore.shared_stage where stage = $1 for update nowait', [stage])
+  await client.query(`set local lock_timeout = '500ms'`)
+  await client.query('select from rescore.shared_stage where stage = $1 for update', [stage])
+  await client.query('set local lock_timeout = 0')
   await client.query('update rescore.shared_stage set sweeps_wanted = sweeps_wanted + 1 where stage = $1', [stage])
 }
 
@@ -203,8 +206,9 @@ export async function whileHeld(pool: Pool, stage: string, deploy: () => Promise
   })
 }
 
-/** For when every stage may have missed something: changes from before there was a slot. */
+/** For when every stage may have missed something: changes from before there was a slot, ids of another server. */
 export async function wantSweepOfAll(pool: Pool, stages: readonly string[]): Promise<void> {
+  await pool.query('delete from rescore.computed')
   await pool.query(
     `insert into rescore.shared_stage as s (stage) select unnest($1::text[]) order by 1
      on conflict (stage) do update set sweeps_wanted = s.sweeps_wanted + 1`,
