@@ -11,6 +11,9 @@ import { createRecomputeStage } from './recompute/stage.ts'
 import { createScoreStage } from './score/stage.ts'
 import type { AnyStage, SharedProcess } from './shared-process.ts'
 
+/** Leaves the rest of what a process has to stop in (25 s) to leaving the group and closing. */
+const DRAIN_MS = 20_000
+
 function openStage<Work>(
   shared: SharedProcess,
   name: string,
@@ -35,6 +38,7 @@ function openStage<Work>(
     faults: options.faults,
     maxEntries: options.maxEntries,
     sessionTimeoutMs: options.sessionTimeoutMs,
+    drainMs: DRAIN_MS,
     barrierEveryMs: options.barrierEveryMs,
     owner: options.owner,
   })

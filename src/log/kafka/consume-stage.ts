@@ -14,7 +14,8 @@ import { asError, isRescoreError, RescoreError } from '../../errors.ts'
 import type { Faults } from '../../faults.ts'
 import type { Source } from '../log.ts'
 import type { Report, Stage } from '../stage.ts'
-import { type PartitionHandler, runGroup } from './consume.ts'
+import type { PartitionHandler } from './consume.ts'
+import { runGroup } from './consume-group.ts'
 import { PartitionRunner } from './consume-partition.ts'
 import { runSweeps } from './consume-sweep.ts'
 import type { KafkaRecord, KindOf } from './decode.ts'
@@ -43,6 +44,7 @@ export interface KafkaStageOptions<Work> {
   /** Records of one transaction. Default 1,000. */
   readonly maxEntries?: number | undefined
   readonly sessionTimeoutMs?: number | undefined
+  readonly drainMs?: number
   readonly barrierEveryMs?: number | undefined
   /** Shown as the owner of partitions. */
   readonly owner?: string | undefined
@@ -118,6 +120,7 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
         onError: (error) => this.#reportError(error),
         concurrency: this.#options.concurrency ?? 3,
         maxEntries: this.#options.maxEntries ?? 1_000,
+        ...(this.#options.drainMs === undefined ? {} : { drainMs: this.#options.drainMs }),
         ...(this.#options.sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs: this.#options.sessionTimeoutMs }),
       }),
     ]
