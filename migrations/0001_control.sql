@@ -9,6 +9,10 @@ create table rescore.capture (
   timeline integer not null,
   slot text not null,
   publication text not null,
+  -- 'embedded'; or 'kafka <cluster> <prefix>', 'debezium <cluster> <prefix>': changes travel one way only, because what
+  -- another way still holds would never be read.
+  carrier text not null default 'embedded',
+  -- '0/0' where the slot is Debezium's.
   confirmed_lsn pg_lsn not null,
   heartbeat_at timestamptz not null default now(),
   created_at timestamptz not null default now()
@@ -28,6 +32,8 @@ create table rescore.stage_position (
   index integer not null,
   -- Next offset to read: where a consumer starts, never what decides whether a record is new.
   next_offset bigint not null default 0,
+  -- Offset at which the stage began to read the partition: records before it are of no concern, whatever their position.
+  begin_offset bigint not null default 0,
   reflected_lsn pg_lsn not null,
   reflected_at timestamptz,
   -- from, until, from, until …: what is reflected at or above `from` holds only once every partition has passed `until`.

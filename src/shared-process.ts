@@ -3,6 +3,7 @@
  * Invariant: made once the process has its share of the lease, and closed only after every part has ended.
  */
 import type { Kafka } from 'kafkajs'
+import type { Carrier } from './capture/carrier.ts'
 import type { Pool } from './db/pool.ts'
 import type { Graph } from './graph/graph.ts'
 import type { KafkaSettings } from './log/kafka/settings.ts'
@@ -36,6 +37,7 @@ export interface SharedProcess {
   readonly graph: Graph
   readonly models: ModelSet
   readonly kafka: Kafka
+  readonly carrier: Carrier
   readonly signal: AbortSignal
   readonly report: Report
   readonly health: Health

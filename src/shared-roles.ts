@@ -4,12 +4,15 @@
  * Invariant: each runs under its role, so one process has it and the others stand by; what it finds when it takes over
  * is brought in line first, because the one before may have been killed at any point.
  */
+import { readCarrier } from './capture/carrier.ts'
 import { publishChanges } from './capture/publishing.ts'
 import { ensureCapture } from './capture/slot.ts'
 import { BudgetBook } from './connect/budget.ts'
 import type { ConnectReport } from './connect/runner.ts'
 import { superviseConnector } from './connect/supervise.ts'
+import { sleep } from './db/backoff.ts'
 import { type RoleState, runAsLeader } from './db/leader.ts'
+import { isRetriableDbError } from './db/pool.ts'
 import { asError } from './errors.ts'
 import { capturedTables, featureTables } from './graph/captured-tables.ts'
 import { pathColumns } from './graph/path-columns.ts'
@@ -28,15 +31,33 @@ function roleTold({ health, metrics }: SharedProcess, part: string, isReadyWhen:
   }
 }
 
+const LOOK_EVERY_MS = 200
+
+/**
+ * Resolves once there is a slot, or the signal has aborted. A stage that swept before that would leave behind what is
+ * written between its look and the slot: a feature row that scoring hears of from nobody.
+ */
+export async function untilCaptured({ pool, signal }: SharedProcess): Promise<void> {
+  while (!signal.aborted) {
+    const known = await readCarrier(pool).catch((error: unknown) => {
+      if (isRetriableDbError(error)) return null
+      throw error
+    })
+    if (known !== null) return
+    // Rejects only when the signal aborts, which the loop's condition sees.
+    await sleep(LOOK_EVERY_MS, signal).catch(() => undefined)
+  }
+}
+
 export function runCapture(shared: SharedProcess): RunningPart {
-  const { options, pool, graph, kafka, signal, health, metrics } = shared
+  const { options, pool, graph, kafka, carrier, signal, health, metrics } = shared
   const { config, slot, publication, url, log, faults } = options
   const tables = capturedTables(graph)
   const filled = config.connectors.flatMap(({ streams }) =>
     streams.flatMap(({ tables: own }) => own.map(({ id }) => id)),
   )
   const work = async (isLeader: AbortSignal) => {
-    await ensureCapture(pool, { slot, publication, tables, owned: [...filled, ...featureTables(graph)] })
+    await ensureCapture(pool, { slot, publication, carrier, tables, owned: [...filled, ...featureTables(graph)] })
     // What was written before there was a slot only a sweep sees; one that ran before the slot was made saw too little.
     await wantSweepOfAll(pool, ['recompute', 'score'])
     // Whoever waited already has a barrier that no slot kept.

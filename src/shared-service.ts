@@ -7,6 +7,7 @@
  * ends all others, and its error is what the caller gets. Killing the process at any point is safe.
  */
 import { hostname } from 'node:os'
+import { type Carrier, readCarrier, refuseOtherCarrier, topicsCarrier } from './capture/carrier.ts'
 import { prepareConnector } from './connect/runner.ts'
 import { acquireLease } from './db/lease.ts'
 import { migrate } from './db/migrate.ts'
@@ -15,6 +16,8 @@ import { capturedTables } from './graph/captured-tables.ts'
 import { compileGraph } from './graph/compile.ts'
 import type { Graph } from './graph/graph.ts'
 import { pathColumns } from './graph/path-columns.ts'
+import { withAdmin } from './log/kafka/admin.ts'
+import { beginAtEnds } from './log/kafka/beginning.ts'
 import { createKafka } from './log/kafka/client.ts'
 import type { RunningKafkaStage } from './log/kafka/consume-stage.ts'
 import { whileHeld } from './log/kafka/positions.ts'
@@ -28,8 +31,8 @@ import { createRecomputeStage } from './recompute/stage.ts'
 import { loadModels, type ModelSet } from './score/registry.ts'
 import { finish, type RunningPart } from './service-parts.ts'
 import type { AnyStage, SharedProcess, SharedServiceOptions } from './shared-process.ts'
-import { runCapture, runConnectors } from './shared-roles.ts'
-import { openRecompute, openScore, statusWriter } from './shared-stages.ts'
+import { runCapture, runConnectors, untilCaptured } from './shared-roles.ts'
+import { openRecompute, openScore, stageTopics, statusWriter } from './shared-stages.ts'
 
 export { PARTS, type Part } from './shared-process.ts'
 
@@ -98,6 +101,7 @@ async function wire(
       log,
       onMembership: (group, assigned) => noteMembership(shared, group, assigned),
     }),
+    carrier: await carrierOf(options),
     signal,
     health,
     metrics,
@@ -115,11 +119,12 @@ async function wire(
   if (parts.has('score')) opened.set('score', await openScore(shared))
   const waiting = new Map([...opened].map(([name, stage]) => [name, stage.waiting]))
   status = statusWriter(shared, owner, waiting)
-  for (const name of opened.keys()) health.set(name, 'starting', 'not in its consumer group yet')
+  for (const name of opened.keys()) health.set(name, 'starting', 'waits for capture, then for its consumer group')
   health.set('status', 'running')
+  const captured = untilCaptured(shared)
   const running: readonly RunningPart[] = [
     { name: 'status', ended: status.run(signal) },
-    ...[...opened].map(([name, stage]) => ({ name, ended: stage.run() })),
+    ...[...opened].map(([name, stage]) => ({ name, ended: captured.then(() => stage.run()) })),
     ...(parts.has('capture') ? [runCapture(shared)] : []),
     ...(parts.has('connect') ? runConnectors(shared) : []),
   ]
@@ -140,9 +145,16 @@ function noteMembership(
   else health.set(stage, 'running')
 }
 
-async function prepare({ options, pool, graph }: SharedProcess): Promise<void> {
+async function carrierOf({ kafka, log, signal }: SharedServiceOptions): Promise<Carrier> {
+  const client = { role: 'start', log, signal }
+  const { clusterId } = await withAdmin(kafka, client, 'looking for the brokers', (admin) => admin.describeCluster())
+  return topicsCarrier('rescore', clusterId, kafka.prefix)
+}
+
+async function prepare({ options, pool, graph, kafka, carrier }: SharedProcess): Promise<void> {
   const { config, kafka: settings, log } = options
   await migrate(pool)
+  await refuseOtherCarrier(pool, carrier)
   for (const connector of config.connectors) {
     await prepareConnector({ pool, connector, foreignKeys: pathColumns(graph) })
   }
@@ -154,6 +166,8 @@ async function prepare({ options, pool, graph }: SharedProcess): Promise<void> {
   )
   const read = new Set(rows.map(({ topic }) => topic))
   const differences = await ensureTopics(settings, { role: 'start', log }, capturedTables(graph), read)
+  // Before there is a slot: nothing of what is to be captured is in the topics yet.
+  if ((await readCarrier(pool)) === null) await beginAtEnds(pool, kafka, stageTopics(graph, settings.prefix))
   for (const { spec, differences: found } of differences) {
     log.warn({ topic: spec.name, differences: found }, 'A topic is not as it should be: see `rescore topics`.')
   }

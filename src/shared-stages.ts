@@ -4,6 +4,7 @@
  * Invariant: several objects of a stage apply batches of different partitions at once; their counters are one stage's.
  */
 import { featureTables } from './graph/captured-tables.ts'
+import type { Graph } from './graph/graph.ts'
 import { openKafkaStage, type RunningKafkaStage } from './log/kafka/consume-stage.ts'
 import { groupId, topicName } from './log/kafka/topics.ts'
 import { type AssignedPartition, StageStatusWriter } from './observe/stage-status.ts'
@@ -13,6 +14,15 @@ import type { AnyStage, SharedProcess } from './shared-process.ts'
 
 /** Leaves the rest of what a process has to stop in (25 s) to leaving the group and closing. */
 const DRAIN_MS = 20_000
+
+/** By stage: the topics it reads. */
+export function stageTopics(graph: Graph, prefix: string): ReadonlyMap<string, readonly string[]> {
+  const named = (tables: readonly string[]) => tables.map((table) => topicName(prefix, table))
+  return new Map([
+    ['recompute', named(graph.tables.map(({ id }) => id))],
+    ['score', named(featureTables(graph))],
+  ])
+}
 
 function openStage<Work>(
   shared: SharedProcess,

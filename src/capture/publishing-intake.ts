@@ -35,6 +35,9 @@ export interface IntakeOptions {
   readonly valve: Valve
 }
 
+/** What the embedded log still wrote before this way was taken (carrier.ts): it published its own positions too. */
+const POSITIONS = 'rescore.stage_position'
+
 interface Table {
   readonly encoder: RowEncoder
   readonly places: TopicPlaces
@@ -44,7 +47,8 @@ export class PublishingIntake implements Intake {
   readonly #options: IntakeOptions
   readonly #highWater: number
   readonly #system: Buffer
-  readonly #tables = new Map<number, Table>()
+  /** Null: carried on the embedded log alone. */
+  readonly #tables = new Map<number, Table | null>()
   readonly #records: RecordWriter
   readonly #lsn = new ChangeLsn()
   /** Messages that came while a table was looked up, copied. */
@@ -177,7 +181,7 @@ export class PublishingIntake implements Intake {
     return this.#options.published.takes(transaction.commitLsn, index + 1) ? index : null
   }
 
-  #table(relid: number): Table {
+  #table(relid: number): Table | null {
     const table = this.#tables.get(relid)
     if (table === undefined) throw corrupt(`a row of table ${relid}, which it did not describe`)
     return table
@@ -187,7 +191,9 @@ export class PublishingIntake implements Intake {
     const transaction = this.#open()
     const index = this.#index(transaction)
     if (index === null) return
-    const { encoder, places } = this.#table(message.readUInt32BE(1))
+    const table = this.#table(message.readUInt32BE(1))
+    if (table === null) return
+    const { encoder, places } = table
     const kind = encoder.row(message, transaction, this.#lsn.high, this.#lsn.low, Date.now())
     writeRow(this.#records, kind, encoder, places, transaction.headers, index)
   }
@@ -197,9 +203,10 @@ export class PublishingIntake implements Intake {
     const count = reader.uint32()
     reader.uint8()
     for (let each = 0; each < count; each += 1) {
-      const { encoder, places } = this.#table(reader.uint32())
+      const found = this.#table(reader.uint32())
       const index = this.#index(transaction)
-      if (index === null) continue
+      if (index === null || found === null) continue
+      const { encoder, places } = found
       encoder.truncate(transaction, this.#lsn.high, this.#lsn.low, Date.now())
       this.#records.add(places, null, encoder.value, transaction.headers, index)
     }
@@ -222,6 +229,10 @@ export class PublishingIntake implements Intake {
   #describe(message: Buffer): void {
     const described = readDescription(message)
     const table = `${described.schema}.${described.name}`
+    if (table === POSITIONS) {
+      this.#tables.set(described.relid, null)
+      return
+    }
     const topic = this.#options.topicOf(table)
     const places = this.#options.published.publisher.topics.get(topic)
     if (places === undefined) throw corrupt(`changes of ${table}, which has no topic`)

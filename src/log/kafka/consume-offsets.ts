@@ -14,7 +14,7 @@ export type Assignment = Readonly<Record<string, readonly number[]>>
 export interface OffsetsOptions {
   readonly kafka: Kafka
   readonly handler: {
-    stored(source: Source): Promise<{ readonly nextOffset: bigint; readonly isFirst: boolean }>
+    stored(source: Source): Promise<{ readonly nextOffset: bigint }>
   }
   /** Told when the question could not be asked: it is asked again at the next sharing out. */
   readonly onError: (error: Error) => void
@@ -31,8 +31,7 @@ export async function refuseOtherOffsets(options: OffsetsOptions, assignment: As
       const offsets = await admin.fetchTopicOffsets(topic)
       for (const { partition, low, high } of offsets) {
         if (!partitions.includes(partition)) continue
-        const { nextOffset, isFirst } = await handler.stored({ topic, partition })
-        if (isFirst) continue
+        const { nextOffset } = await handler.stored({ topic, partition })
         if (nextOffset > BigInt(high)) throw replaced({ topic, partition }, nextOffset, high)
         if (nextOffset < BigInt(low)) throw gone({ topic, partition }, nextOffset, low)
       }

@@ -10,17 +10,18 @@ import { hostname } from 'node:os'
 import type { Kafka } from 'kafkajs'
 import { runAsLeader } from '../../db/leader.ts'
 import { isRetriableDbError, type Pool } from '../../db/pool.ts'
-import { asError, isRescoreError, RescoreError } from '../../errors.ts'
+import { asError, isRescoreError } from '../../errors.ts'
 import type { Faults } from '../../faults.ts'
 import type { Source } from '../log.ts'
 import type { Report, Stage } from '../stage.ts'
+import { readFound } from './beginning.ts'
 import type { PartitionHandler } from './consume.ts'
 import { runGroup } from './consume-group.ts'
 import { PartitionRunner } from './consume-partition.ts'
 import { runSweeps } from './consume-sweep.ts'
 import type { KafkaRecord, KindOf } from './decode.ts'
-import { kafkaError } from './errors.ts'
-import { ensurePartitions, whileHeld } from './positions.ts'
+import { ensurePartitions } from './partitions.ts'
+import { whileHeld } from './positions.ts'
 import { Reflector } from './positions-reflected.ts'
 
 export interface KafkaStageOptions<Work> {
@@ -94,7 +95,7 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
     const { pool, kafka, topics } = this.#options
     const [stage] = this.#idle
     if (stage !== undefined) await whileHeld(pool, this.#name, () => stage.deploy(pool))
-    await ensurePartitions(pool, this.#name, await partitionsOf(kafka, [...topics.keys()]))
+    await ensurePartitions(pool, this.#name, await readFound(kafka, [...topics.keys()], 'low'))
   }
 
   async run(): Promise<void> {
@@ -132,8 +133,8 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
   }
 
   async stored(source: Source) {
-    const { nextOffset, position } = await this.#partition(source).stored()
-    return { nextOffset, isFirst: position.lsn === 0n && nextOffset === 0n }
+    const { nextOffset } = await this.#partition(source).stored()
+    return { nextOffset }
   }
 
   forget(): void {
@@ -198,33 +199,6 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
     const code = isRescoreError(error) ? error.code : isRetriableDbError(error) ? 'DB_CONNECTION' : 'UNEXPECTED'
     this.#options.report({ type: 'failed', stage: this.#name, code, message: error.message })
   }
-}
-
-async function partitionsOf(kafka: Kafka, topics: readonly string[]): Promise<readonly Source[]> {
-  const admin = kafka.admin()
-  try {
-    await admin.connect()
-    const metadata = await admin.fetchTopicMetadata({ topics: [...topics] })
-    const found = metadata.topics.flatMap(({ name, partitions }) =>
-      partitions.map(({ partitionId }) => ({ topic: name, partition: partitionId })),
-    )
-    const missing = topics.filter((topic) => !found.some((source) => source.topic === topic))
-    if (missing.length > 0) throw noTopics(missing)
-    return found
-  } catch (error) {
-    throw kafkaError(error, `looking for ${topics.join(', ')}`)
-  } finally {
-    await admin.disconnect()
-  }
-}
-
-function noTopics(missing: readonly string[]): RescoreError {
-  return new RescoreError({
-    code: 'LOG_KAFKA_UNKNOWN_TOPIC',
-    fate: 'stop',
-    message: `Topics without partitions: ${missing.join(', ')}.`,
-    mend: 'rescore topics --apply',
-  })
 }
 
 export interface RunningKafkaStage {

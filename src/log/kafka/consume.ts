@@ -19,8 +19,8 @@ import { kafkaError } from './errors.ts'
 
 /** What a member does with the partitions it is given. */
 export interface PartitionHandler {
-  /** Where the partition stands; `isFirst`: nothing of it was ever handled. */
-  stored(source: Source): Promise<{ readonly nextOffset: bigint; readonly isFirst: boolean }>
+  /** Where the partition stands. */
+  stored(source: Source): Promise<{ readonly nextOffset: bigint }>
   /** Other members may have moved any partition since. */
   forget(): void
   handle(source: Source, records: readonly KafkaRecord[], signal: AbortSignal): Promise<void>
@@ -197,8 +197,6 @@ export class Member {
         await refuseOtherOffsets(this.#options, { [source.topic]: [source.partition] })
       return true
     }
-    // Nothing of it was ever handled: the sweep of the stage's start sees what older records told.
-    if (stored.isFirst) return true
     if (this.#sought.get(id) !== expected) {
       this.#sought.set(id, expected)
       this.#consumer.seek({ ...source, offset: String(expected) })
