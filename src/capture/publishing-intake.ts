@@ -14,25 +14,21 @@ import { BARRIER_PREFIX } from '../log/log.ts'
 import { END_OF_TRANSACTION } from '../log/position.ts'
 import { corrupt } from './corrupt.ts'
 import type { Published } from './publishing-commits.ts'
+import { type FlowOptions, PublishingFlow } from './publishing-flow.ts'
 import { ChangeLsn } from './publishing-frame.ts'
 import { RecordWriter, writeRow } from './publishing-records.ts'
 import { readDescription, resolveRelation } from './publishing-relation.ts'
 import { type OpenTransaction, readBegin } from './publishing-transaction.ts'
 import { Reader } from './reader.ts'
-import type { Intake, Valve } from './replicate.ts'
+import type { Intake } from './replicate.ts'
 
-/** Not yet acknowledged by the brokers: above this the socket is paused, and below half of it read again. */
-const HIGH_WATER_BYTES = 16 * 1_048_576
-
-export interface IntakeOptions {
+export interface IntakeOptions extends Omit<FlowOptions, 'publisher'> {
   readonly pool: Pool
   readonly source: EnvelopeSource
   readonly types: EncodeTypes
-  readonly highWaterBytes?: number
   readonly published: Published
   /** Topic of `schema.table`. */
   readonly topicOf: (table: string) => string
-  readonly valve: Valve
 }
 
 /** What the embedded log still wrote before this way was taken (carrier.ts): it published its own positions too. */
@@ -45,7 +41,7 @@ interface Table {
 
 export class PublishingIntake implements Intake {
   readonly #options: IntakeOptions
-  readonly #highWater: number
+  readonly #flow: PublishingFlow
   readonly #system: Buffer
   /** Null: carried on the embedded log alone. */
   readonly #tables = new Map<number, Table | null>()
@@ -56,14 +52,13 @@ export class PublishingIntake implements Intake {
   #lookups: Promise<void> | null = null
   #transaction: OpenTransaction | null = null
   #previousEndLsn: bigint | null = null
-  #isPaused = false
   #isOver = false
   #failed = Promise.withResolvers<never>()
   receivedLsn = 0n
 
   constructor(options: IntakeOptions) {
     this.#options = options
-    this.#highWater = options.highWaterBytes ?? HIGH_WATER_BYTES
+    this.#flow = new PublishingFlow({ ...options, publisher: options.published.publisher })
     this.#system = Buffer.from(options.source.system)
     this.#records = new RecordWriter(options.published.publisher)
     // Looked at by `work`, which may not have started.
@@ -71,10 +66,11 @@ export class PublishingIntake implements Intake {
   }
 
   take(message: Buffer): void {
+    if (this.#isOver) return
     this.#lsn.read(message)
     if (this.#lookups === null) this.#handle(message)
     else this.#waiting.push({ message: Buffer.from(message), high: this.#lsn.high, low: this.#lsn.low })
-    this.#push()
+    this.#flow.push(this.#lookups !== null)
   }
 
   async work(over: AbortSignal): Promise<void> {
@@ -92,10 +88,13 @@ export class PublishingIntake implements Intake {
 
   /** The publisher has room again. */
   progressed(): void {
-    const { publisher } = this.#options.published
-    if (!this.#isPaused || this.#lookups !== null || publisher.bytes > this.#highWater / 2) return
-    this.#isPaused = false
-    this.#options.valve.resume()
+    this.#flow.progressed(this.#lookups !== null)
+  }
+
+  /** Waits, for a bounded time, until the brokers have all that was taken: what they have need not come again. */
+  async drain(): Promise<void> {
+    this.#end()
+    await this.#flow.drain()
   }
 
   finishedLsn(): bigint {
@@ -104,18 +103,10 @@ export class PublishingIntake implements Intake {
   }
 
   isIdle(): boolean {
+    // Once it is over messages are passed over, so a keep-alive may stand behind some of them.
+    if (this.#isOver) return false
     const { publisher, commits } = this.#options.published
     return publisher.bytes === 0 && commits.isEmpty && this.#transaction === null && this.#waiting.length === 0
-  }
-
-  /** Sends on what was added, and stops reading while too much is outstanding. */
-  #push(): void {
-    const { publisher } = this.#options.published
-    publisher.flush()
-    if (publisher.bytes > this.#highWater || this.#lookups !== null) {
-      this.#isPaused = true
-      this.#options.valve.pause()
-    }
   }
 
   #handle(message: Buffer): void {
@@ -254,7 +245,7 @@ export class PublishingIntake implements Intake {
       if (this.#lookups === null) this.#handle(message)
       else this.#waiting.push({ message, high, low })
     }
-    this.#push()
+    this.#flow.push(this.#lookups !== null)
     this.progressed()
   }
 }
