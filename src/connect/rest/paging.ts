@@ -68,32 +68,40 @@ async function* numberedPages(calls: PagedCalls, paging: Extract<Paging, { by: '
   const { parameter, first = 1 } = paging
   const seen = new Seen()
   const read = async (page: number) => itemsOf(await calls.call({ [parameter]: page }), calls.items)
-  for (let page = first; ; page += 1) {
+  for (let page = first; ; ) {
     const items = await read(page)
     yield { items: seen.fresh(items), resume: null }
+    let hasMissed = false
     for (let back = page - 1; back >= first; back -= 1) {
-      const missed = seen.fresh(await read(back))
-      if (missed.length === 0) break
+      const earlier = await read(back)
+      const missed = seen.fresh(earlier)
+      // A list that has grown shorter may end even before this page.
+      if (missed.length === 0 && earlier.length > 0) break
+      hasMissed ||= missed.length > 0
       yield { items: missed, resume: null }
     }
-    if (items.length === 0) return
+    if (items.length > 0) page += 1
+    else if (!hasMissed) return
   }
 }
 
 async function* offsetPages(calls: PagedCalls, paging: Extract<Paging, { by: 'offset' }>): Pages {
   const seen = new Seen()
+  // Only what stands behind everything read so far may anchor a page: not what was met beyond a gap.
+  const anchors = new Seen()
   let read = 0
   let back = 1
   for (;;) {
     const from = Math.max(0, read - back)
     const items = itemsOf(await calls.call({ [paging.parameter]: from }), calls.items)
-    const isAnchored = from === 0 || (items.length > 0 && seen.has(items[0]))
+    const isAnchored = from === 0 || (items.length > 0 && anchors.has(items[0]))
     const fresh = seen.fresh(items)
     yield { items: fresh, resume: null }
     if (!isAnchored) {
       back *= 2
       continue
     }
+    anchors.fresh(items)
     const isEnd = items.length === 0 || (back === 1 && fresh.length === 0 && items.length <= read - from)
     if (isEnd) return
     read = from + items.length
