@@ -20,11 +20,16 @@ export const RAW = 'raw'
 
 const holdsNul = (value: string) => value.includes('\0') || !value.isWellFormed()
 
-/** jsonb holds neither NUL nor half a surrogate pair: `mark` stands for NUL. */
+/** jsonb holds neither NUL nor half a surrogate pair: `mark` stands for NUL. A bigint within becomes text, whole. */
 function storableJson(value: unknown, mark: string): unknown {
-  const json = JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? part.toString() : part))
+  let holdsBigint = false
+  const json = JSON.stringify(value, (_, part: unknown) => {
+    if (typeof part !== 'bigint') return part
+    holdsBigint = true
+    return part.toString()
+  })
   if (json === undefined) return null
-  if (!/\\u(0000|d[89a-f])/i.test(json) && json.isWellFormed()) return value
+  if (!holdsBigint && !/\\u(0000|d[89a-f])/i.test(json) && json.isWellFormed()) return value
   const clean = (text: string) => text.toWellFormed().replaceAll('\0', mark)
   return JSON.parse(json, (_, part: unknown) => {
     if (typeof part === 'string') return clean(part)
@@ -143,6 +148,10 @@ export function fitMessage(message: Unfitted, onMisfit: (misfit: Misfit) => void
     return fitUpsert({ op: 'upsert', table, row }, onMisfit)
   }
   if (message.op === 'delete') return fitDelete(message)
+  if (message.op === 'listed') {
+    // A record that cannot be landed has no row to keep either.
+    return { ...message, keys: message.keys.filter((key) => 'row' in fitRow(message.table, key)) }
+  }
   if (message.op !== 'replace') return message
   const rows: SourceRow[] = []
   for (const row of message.rows) {
