@@ -3,7 +3,7 @@
  * Invariant: all parts have ended before anything they use is closed, and nothing ends silently.
  */
 import type { BudgetBook } from './connect/budget.ts'
-import type { ConnectLog } from './connect/runner.ts'
+import type { ConnectLog } from './connect/options.ts'
 import type { Connector } from './define/index.ts'
 import { asError } from './errors.ts'
 import type { Health } from './observe/health.ts'
