@@ -37,12 +37,26 @@ export function readOptionsOf(object: ObjectType): ReadOptions {
   }
 }
 
+/** Tables whose rows belong to a record of this type, and the column that says to which. */
+export function companionsOf(object: ObjectType): readonly { readonly table: Table; readonly column: string }[] {
+  const edges = object.edges.map(({ table, fromColumn }) => ({ table, column: fromColumn }))
+  return object.historyTable === undefined ? edges : [...edges, { table: object.historyTable, column: 'company_id' }]
+}
+
+/** What belonged to a record that is no more goes with it. */
+export function* withoutCompanions(object: ObjectType, id: string): Generator<Message<never>> {
+  for (const { table, column } of companionsOf(object)) {
+    yield { op: 'replace', table, scope: { [column]: id }, rows: [] }
+  }
+}
+
 function* mergeMessages(object: ObjectType, record: HubspotRecord): Generator<Message<never>> {
   for (const property of MERGED_IDS) {
     for (const part of (record.properties[property] ?? '').split(';')) {
       const from = part.split(':')[0]?.trim() ?? ''
       if (/^\d+$/.test(from) && from !== record.id) {
         yield { op: 'merge', table: object.table, from: { id: from }, into: { id: record.id } }
+        yield* withoutCompanions(object, from)
       }
     }
   }
@@ -101,12 +115,14 @@ async function missingMessages(
   const found = await readRecord(api, context, options)
   if (found !== undefined) {
     const merge: Message<never>[] =
-      found.id === id ? [] : [{ op: 'merge', table, from: { id }, into: { id: found.id } }]
+      found.id === id
+        ? []
+        : [{ op: 'merge', table, from: { id }, into: { id: found.id } }, ...withoutCompanions(object, id)]
     return { records: [found], messages: [...recordMessages(object, [found]), ...merge] }
   }
   const archived = await readRecord(api, context, { ...options, archived: true })
   const reason = archived === undefined ? 'gone' : 'archived'
-  return { records: [], messages: [{ op: 'delete', table, key: { id }, reason }] }
+  return { records: [], messages: [{ op: 'delete', table, key: { id }, reason }, ...withoutCompanions(object, id)] }
 }
 
 /** Current records of `ids` (at most one page of them), and a delete or merge for each that is no longer there. */

@@ -8,7 +8,7 @@
 import { z } from 'zod'
 import { defineStream, type SourceContext, SourceError, type Stream } from '../../src/define/index.ts'
 import type { HubspotApi } from './api.ts'
-import { type ObjectType, readOptionsOf, recordMessages } from './object-type.ts'
+import { companionsOf, type ObjectType, readOptionsOf, recordMessages, withoutCompanions } from './object-type.ts'
 import { listRecords } from './records.ts'
 
 const archivedState = z.object({ after: z.string().nullable() })
@@ -35,6 +35,7 @@ export function archivedStream({ api, object, everyMs, ready }: SweepOptions): S
         const read = { type: object.type, properties: [object.cursor], history: [], after, archived: true }
         const { results, paging } = await listRecords(api, context, read)
         for (const { id } of results) yield { op: 'delete', table: object.table, key: { id }, reason: 'archived' }
+        for (const { id } of results) yield* withoutCompanions(object, id)
         after = paging?.next?.after ?? null
         yield { op: 'checkpoint', state: { after } }
       } while (after !== null)
@@ -95,7 +96,11 @@ export function sweepStream({ api, object, everyMs, ready }: SweepOptions): Stre
         assertAscending(object.type, lastId, present)
         yield* recordMessages(object, results)
         const upTo = present.at(-1)
-        if (upTo !== undefined) yield { op: 'sweep', table, after: lastId, upTo, present }
+        if (upTo !== undefined) {
+          yield { op: 'sweep', table, after: lastId, upTo, present }
+          for (const companion of companionsOf(object))
+            yield { op: 'sweep', ...companion, after: lastId, upTo, present }
+        }
         lastId = upTo ?? lastId
         after = paging?.next?.after ?? null
         const ended = after === null

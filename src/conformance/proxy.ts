@@ -24,6 +24,8 @@ export interface ProxyCall {
   readonly path: string
   readonly atMs: number
   readonly body: string
+  /** What the source answered; undefined before it has, and where the kit answered instead. */
+  status?: number
 }
 
 export interface FaultPlan {
@@ -123,7 +125,7 @@ export class KitProxy implements AsyncDisposable {
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const body = await readAll(request)
     const index = this.calls.length
-    const call = {
+    const call: ProxyCall = {
       method: request.method ?? 'GET',
       path: request.url ?? '/',
       atMs: this.#clock.now(),
@@ -151,7 +153,9 @@ export class KitProxy implements AsyncDisposable {
       response.end(fixed.body)
       return
     }
+    // The source's own word, not a fault of the kit.
     const upstream = await forward(new URL(call.path, this.#target), request, body)
+    call.status = upstream.status
     await this.#relay(upstream, response, fault)
     await this.onAnswered?.(call)
   }

@@ -136,6 +136,8 @@ export function sameColumns(rows: readonly SourceRow[]): readonly (readonly Sour
 }
 
 export interface SweepRange {
+  /** Default: the key. */
+  readonly column?: string
   /** Exclusive; null: from the lowest key. */
   readonly after: bigint | null
   /** Inclusive. */
@@ -145,7 +147,7 @@ export interface SweepRange {
 
 /** Deletes the rows of a key range that the source no longer lists. @returns rows deleted */
 export async function sweepRange(client: Queryable, table: Table, range: SweepRange): Promise<number> {
-  const key = quoteIdent(table.key[0] ?? '')
+  const key = quoteIdent(range.column ?? table.key[0] ?? '')
   const result = await client.query(
     `delete from ${quoteTable(table.id)} where ${key} <= $1 and ($2::bigint is null or ${key} > $2)
        and ${key} <> all($3::bigint[])`,

@@ -51,11 +51,14 @@ export type Message<S> =
   | { readonly op: 'replace'; readonly table: Table; readonly scope: SourceRow; readonly rows: readonly SourceRow[] }
   /**
    * The source listed every key in (after, upTo] and these are all it has: other rows of that range are deleted.
-   * For tables whose one key column is a bigint. `after` null: from the lowest key.
+   * For tables whose one key column is a bigint, and by `column` for rows that belong to such a record (its edges, its
+   * history). `after` null: from the lowest key.
    */
   | {
       readonly op: 'sweep'
       readonly table: Table
+      /** A bigint column that says whose row it is. Default: the key. */
+      readonly column?: string
       readonly after: bigint | null
       readonly upTo: bigint
       readonly present: readonly bigint[]

@@ -29,7 +29,7 @@ export const PAGING: Readonly<Record<Paging['by'], Paging>> = {
 export const acme = ({ url, token, paging = PAGING.cursor }: { url: string; token: string; paging?: Paging }) =>
   defineConnector({
     name: 'acme',
-    http: { baseUrl: url, auth: { kind: 'bearer', token } },
+    http: { baseUrl: url, auth: { kind: 'oauth', tokenUrl: '/token', clientId: 'kit', clientSecret: token } },
     budgets: [{ key: 'acme', calls: 10, perMs: 1_000, concurrency: 2 }],
     streams: [
       rest({

@@ -34,8 +34,12 @@ export class Acme {
   /** Acme's own tokens, where it is asked for one. */
   #token: string | undefined
 
-  constructor(secret: string, count: number, clock: KitClock = manualClock()) {
+  readonly #givesTokens: boolean
+
+  /** `tokens`: the secret is only good for getting a token; otherwise it is the token. */
+  constructor(secret: string, count: number, access: 'tokens' | 'secret', clock: KitClock = manualClock()) {
     this.#secret = secret
+    this.#givesTokens = access === 'tokens'
     this.clock = clock
     for (let at = 0; at < count; at += 1) {
       this.create(1)
@@ -168,8 +172,10 @@ export class Acme {
 
   answer({ method, path, query, headers, body }: FixtureRequest): FixtureAnswer {
     if (path === '/token' && method === 'POST') return this.#tokenAnswer(body)
-    const allowed = [`Bearer ${this.#secret}`, ...(this.#token === undefined ? [] : [`Bearer ${this.#token}`])]
-    if (!allowed.includes(headers.authorization ?? '')) return { status: 401, body: { message: 'who are you?' } }
+    const token = this.#givesTokens ? this.#token : this.#secret
+    if (token === undefined || headers.authorization !== `Bearer ${token}`) {
+      return { status: 401, body: { message: 'who are you?' } }
+    }
     const one = /^\/companies\/(\d+)$/.exec(path)?.[1]
     if (one !== undefined) {
       const record = this.records.get(one)
@@ -185,9 +191,8 @@ export class Acme {
   }
 }
 
-/** Starts with 250 companies. */
-export async function acmeFixture({ secret }: { readonly secret: string }): Promise<Fixture> {
-  const acme = new Acme(secret, 250)
+async function startAcme(secret: string, access: 'tokens' | 'secret'): Promise<Fixture> {
+  const acme = new Acme(secret, 250, access)
   const server = await startFixtureServer((request) => acme.answer(request))
   return {
     url: server.url,
@@ -201,7 +206,13 @@ export async function acmeFixture({ secret }: { readonly secret: string }): Prom
     erase: () => acme.erase(),
     poison: () => acme.poison(),
     oddValues: () => acme.oddValues(),
-    expireToken: () => acme.expireToken(),
+    ...(access === 'tokens' ? { expireToken: () => acme.expireToken() } : {}),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   }
 }
+
+/** 250 companies, read with tokens that end. */
+export const acmeFixture = ({ secret }: { readonly secret: string }) => startAcme(secret, 'tokens')
+
+/** The same, read with the secret itself. */
+export const acmeSecretFixture = ({ secret }: { readonly secret: string }) => startAcme(secret, 'secret')

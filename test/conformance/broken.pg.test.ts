@@ -2,13 +2,13 @@
 import { expect, test } from 'vitest'
 import { CHECKS, type ConformanceSpec, lineText, runConformance } from '../../src/conformance/index.ts'
 import { createTestDatabase } from '../support/pg.ts'
-import { acmeFixture } from './acme.ts'
+import { acmeSecretFixture } from './acme.ts'
 import { BROKEN, connectorOf, type Parts } from './broken.ts'
 
 const spec = (parts: Partial<Parts>): ConformanceSpec => ({
   name: 'acme in code',
   connector: ({ url, secret }) => connectorOf(parts, { url, token: secret }),
-  fixture: acmeFixture,
+  fixture: acmeSecretFixture,
 })
 
 test('the connector without a mistake passes all of it', async () => {

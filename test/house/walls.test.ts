@@ -34,6 +34,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   graph: ['define'],
   db: [],
   connect: ['define', 'db'],
+  conformance: ['define', 'db', 'connect'],
   log: ['db'],
   capture: ['graph', 'define', 'db', 'log'],
   recompute: ['graph', 'define', 'db', 'log'],

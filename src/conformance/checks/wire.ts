@@ -54,7 +54,10 @@ const tokenEnds: Check = {
       if (ended === 3) await fixture.expireToken?.()
     }
     await bench.settle()
-    return ended < 3 ? fail('the run was over before the token ended') : whole(bench, 'got a new one and went on')
+    if (ended < 3) return fail('the run was over before the token ended')
+    const refused = proxy.calls.filter(({ status }) => status === 401).length
+    if (refused === 0) return fail('the fixture went on taking the token that had ended')
+    return whole(bench, `refused ${refused} times, got a new one and went on`)
   },
 }
 

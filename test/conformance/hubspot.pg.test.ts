@@ -1,0 +1,16 @@
+/** HubSpot's connector passes the kit against the simulated portal. */
+import { expect, test } from 'vitest'
+import { lineText, runConformance } from '../../src/conformance/index.ts'
+import { createTestDatabase } from '../support/pg.ts'
+import { hubspotSpec } from './hubspot.ts'
+
+test('the HubSpot connector passes the kit', async () => {
+  await using database = await createTestDatabase('rescore_conformance')
+  const lines = await runConformance(hubspotSpec, { pool: database.pool })
+  expect(lines.filter(({ result }) => result === 'fail').map(lineText)).toEqual([])
+  expect(lines.filter(({ result }) => result === 'not applicable').map(lineText)).toEqual([
+    'n/a   a token that ends in the middle of a run: the credential of this source does not end by itself',
+    'n/a   one poison record is set aside alone: no record of this source can be one',
+    'n/a   a state of the version before is read on: every stream is at its first version',
+  ])
+})

@@ -1,0 +1,14 @@
+/** Every connector that is held to the kit; a new one is added here and by a test of its own. */
+import type { ConformanceSpec } from '../../src/conformance/index.ts'
+import { acmeFixture } from './acme.ts'
+import { acme } from './acme-connector.ts'
+import { hubspotSpec } from './hubspot.ts'
+
+export const SPECS: readonly ConformanceSpec[] = [
+  hubspotSpec,
+  {
+    name: 'acme (the example)',
+    connector: ({ url, secret }) => acme({ url, token: secret }),
+    fixture: acmeFixture,
+  },
+]
