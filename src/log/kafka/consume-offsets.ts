@@ -2,7 +2,8 @@
  * Whether partitions still hold what a stage has not handled.
  * Invariant: records that are gone, or a topic that was made anew, are refused; they never pass for a quiet partition.
  */
-import type { Kafka } from 'kafkajs'
+import type { Admin, Kafka } from 'kafkajs'
+import { retry } from '../../db/backoff.ts'
 import { isRetriableDbError } from '../../db/pool.ts'
 import { asError, isRescoreError, RescoreError } from '../../errors.ts'
 import type { Source } from '../log.ts'
@@ -20,21 +21,37 @@ export interface OffsetsOptions {
   readonly onError: (error: Error) => void
 }
 
+/** A broker that has just started after a crash tells ends of before for a moment: only what stays so is believed. */
+const ENDS_BEFORE = {
+  attempts: 8,
+  baseMs: 200,
+  maxMs: 2_000,
+  isRetriable: (error: unknown) => isRescoreError(error) && error.code === 'LOG_TOPIC_REPLACED',
+}
+
+async function refuseTopic(
+  admin: Admin,
+  { handler }: OffsetsOptions,
+  topic: string,
+  partitions: readonly number[],
+): Promise<void> {
+  const offsets = await admin.fetchTopicOffsets(topic)
+  for (const { partition, low, high } of offsets) {
+    if (!partitions.includes(partition)) continue
+    const { nextOffset } = await handler.stored({ topic, partition })
+    if (nextOffset > BigInt(high)) throw replaced({ topic, partition }, nextOffset, high)
+    if (nextOffset < BigInt(low)) throw gone({ topic, partition }, nextOffset, low)
+  }
+}
+
 /** @throws RescoreError LOG_TOPIC_REPLACED, LOG_RECORDS_GONE */
 export async function refuseOtherOffsets(options: OffsetsOptions, assignment: Assignment): Promise<void> {
-  const { kafka, handler, onError } = options
+  const { kafka, onError } = options
   const admin = kafka.admin()
   try {
     await admin.connect()
     for (const [topic, partitions] of Object.entries(assignment)) {
-      if (partitions.length === 0) continue
-      const offsets = await admin.fetchTopicOffsets(topic)
-      for (const { partition, low, high } of offsets) {
-        if (!partitions.includes(partition)) continue
-        const { nextOffset } = await handler.stored({ topic, partition })
-        if (nextOffset > BigInt(high)) throw replaced({ topic, partition }, nextOffset, high)
-        if (nextOffset < BigInt(low)) throw gone({ topic, partition }, nextOffset, low)
-      }
+      if (partitions.length > 0) await retry(() => refuseTopic(admin, options, topic, partitions), ENDS_BEFORE)
     }
   } catch (error) {
     const reason = isRescoreError(error) || isRetriableDbError(error) ? error : kafkaError(error, 'looking at offsets')
