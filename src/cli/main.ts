@@ -3,6 +3,7 @@
  * Invariant: every failure is printed with code, message and mend; the first Ctrl-C asks, the second forces.
  */
 import { Command, CommanderError } from 'commander'
+import { connectorsCommand } from './connectors.ts'
 import { devCommand } from './dev.ts'
 import { doctorCommand } from './doctor.ts'
 import { EXIT, exitCodeOf, explained, interruptedCode, isDrainTimeout } from './exit.ts'
@@ -10,10 +11,12 @@ import { explainCommand } from './explain.ts'
 import { initCommand } from './init.ts'
 import { migrateCommand } from './migrate.ts'
 import { printError } from './output.ts'
+import { rejectsCommand } from './rejects.ts'
 import { resyncCommand } from './resync.ts'
 import { onSignals } from './signals.ts'
 import { startCommand } from './start.ts'
 import { statusCommand } from './status.ts'
+import { syncCommand } from './sync.ts'
 import { topicsCommand } from './topics.ts'
 import { verifyCommand } from './verify.ts'
 import { waitCommand } from './wait.ts'
@@ -37,6 +40,9 @@ export function createProgram(signal: AbortSignal): Command {
     doctorCommand(signal),
     resyncCommand(signal),
     topicsCommand(signal),
+    connectorsCommand(),
+    syncCommand(signal),
+    rejectsCommand(signal),
   ]
   for (const command of commands) program.addCommand(command)
   for (const command of [program, ...commands]) command.exitOverride().showHelpAfterError('(see --help)')

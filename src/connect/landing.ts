@@ -162,15 +162,32 @@ async function saveCheckpoint(client: Queryable, identity: StreamIdentity, check
   )
 }
 
+/** Thrown to undo what was only tried. */
+class Tried extends Error {
+  readonly landed: Landed
+
+  constructor(landed: Landed) {
+    super('tried, not kept')
+    this.landed = landed
+  }
+}
+
+export interface LandOptions {
+  /** Nothing is kept; the answer says what would have been written. */
+  readonly dry?: boolean
+}
+
 /**
  * Writes the messages and the checkpoint that covers them, or nothing. Savepoints cost two round trips a run and a
  * subtransaction each, so they are set only once PostgreSQL has refused something: then all of it is done again.
+ * @param checkpoint null: records that were asked for by key, which no checkpoint covers
  */
 export async function land(
   pool: Pool,
   identity: StreamIdentity,
   messages: readonly Landable[],
-  checkpoint: Checkpoint,
+  checkpoint: Checkpoint | null,
+  { dry = false }: LandOptions = {},
 ): Promise<Landed> {
   const runs = runsOf(messages)
   const landAll = (landOne: typeof landRun) =>
@@ -182,13 +199,18 @@ export async function land(
         written += landed.written
         rejected += landed.rejected
       }
-      await saveCheckpoint(client, identity, checkpoint)
+      if (dry) throw new Tried({ written, rejected })
+      if (checkpoint !== null) await saveCheckpoint(client, identity, checkpoint)
       return { written, rejected }
     })
   try {
     return await landAll(landWhole)
   } catch (thrown) {
+    if (thrown instanceof Tried) return thrown.landed
     if (isRetriableDbError(thrown)) throw thrown
-    return await landAll(landRun)
+    return await landAll(landRun).catch((again: unknown) => {
+      if (again instanceof Tried) return again.landed
+      throw again
+    })
   }
 }

@@ -7,7 +7,7 @@
  */
 import { Backoff } from '../db/backoff.ts'
 import { isRetriableDbError } from '../db/pool.ts'
-import type { AnyStream, Message, Stream, SyncContext } from '../define/index.ts'
+import type { AnyStream, Message, Priority, Stream, SyncContext } from '../define/index.ts'
 import { RescoreError } from '../errors.ts'
 import type { BudgetBook } from './budget.ts'
 import { readContext } from './context.ts'
@@ -45,11 +45,12 @@ async function landWithRetry(
   identity: StreamIdentity,
   messages: readonly Landable[],
   checkpoint: Checkpoint,
+  dry: boolean,
 ): Promise<Landed> {
   const backoff = new Backoff()
   for (;;) {
     try {
-      return await land(options.pool, identity, messages, checkpoint)
+      return await land(options.pool, identity, messages, checkpoint, { dry })
     } catch (error) {
       if (!isRetriableDbError(error) || backoff.attempts >= 5) throw error
       await backoff.wait(options.signal)
@@ -103,8 +104,10 @@ function misfitWarnings(warn: (fields: object, message: string) => void): (misfi
 export interface PassOptions {
   /** Under which name the checkpoint is kept; default: the stream's. */
   readonly stateName?: string
-  /** Instead of landing. */
-  readonly land?: (messages: readonly Landable[], checkpoint: Checkpoint) => Promise<Landed>
+  /** Nothing is written; the checkpoints move in memory only. */
+  readonly dry?: boolean
+  /** Instead of the stream's own. */
+  readonly priority?: Priority
   /** Instead of the stream's own first state. */
   readonly startState?: unknown
 }
@@ -122,7 +125,7 @@ export async function runPass(
   const identity = { connector: connector.name, stream: stream.name, stateName, stateVersion: stream.state.version }
   const stored = await readState(pool, connector.name, stream, stateName)
   const context: SyncContext<unknown> = {
-    ...readContext(options, book, stream.name, stream.priority),
+    ...readContext(options, book, stream.name, pass.priority ?? stream.priority),
     state: stored ?? pass.startState ?? null,
   }
   const onMisfit = misfitWarnings(context.log.warn)
@@ -145,7 +148,7 @@ export async function runPass(
         continue
       }
       await options.faults?.beforeLand?.(stream.name)
-      const landed = await (pass.land?.(buffer, message) ?? landWithRetry(options, identity, buffer, message))
+      const landed = await landWithRetry(options, identity, buffer, message, pass.dry ?? false)
       await options.faults?.afterLand?.(stream.name)
       written += landed.written
       rejected += landed.rejected

@@ -1,0 +1,40 @@
+/** `rescore connectors`: each stream of each connector, one line. */
+import type { Command } from 'commander'
+import { loadProject } from '../config.ts'
+import { reportConnectors, type StreamReport } from '../observe/connectors.ts'
+import { type Common, command } from './command.ts'
+import { withConnection } from './connection.ts'
+import { print, printJson, table } from './output.ts'
+
+const HEADER = ['connector', 'stream', 'rows', 'last read', 'lag', 'rejects', 'budget left', 'next run', 'last error']
+
+function line(report: StreamReport): readonly string[] {
+  return [
+    report.connector,
+    report.stream,
+    report.rows === null ? '-' : String(report.rows),
+    report.lastReadAt ?? 'never',
+    report.lagSeconds === null ? '-' : `${report.lagSeconds.toFixed(0)} s`,
+    String(report.rejects),
+    report.budgets.join(', ') || '-',
+    report.nextRunAt ?? '-',
+    report.lastError ?? '-',
+  ]
+}
+
+export function connectorsCommand(): Command {
+  return command('connectors', 'Each stream: rows, last read, lag, rejects, budget left, next run', [
+    ['rescore connectors', 'one line for each stream of this project'],
+    ["rescore connectors --json | jq '.[].rejects'", 'the records set aside, for a script'],
+  ]).action(async (options: Common) => {
+    const reports = await withConnection(async ({ pool }) => {
+      const { connectors } = await loadProject(process.cwd())
+      return reportConnectors(pool, connectors)
+    })
+    if (options.json === true) return printJson(reports)
+    print(table(HEADER, reports.map(line)))
+    for (const { connector, stream, drift } of reports) {
+      for (const text of drift) print(`  drift ${connector} ${stream}: ${text}`)
+    }
+  })
+}
