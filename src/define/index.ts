@@ -2,6 +2,7 @@
 export * from './column.ts'
 export * from './config.ts'
 export * from './connector.ts'
+export * from './delivery.ts'
 export * from './entity.ts'
 export * from './feature.ts'
 export * from './model.ts'
