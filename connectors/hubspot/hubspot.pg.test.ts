@@ -1,6 +1,8 @@
 /** The connector end to end: what it reads lands in PostgreSQL as the portal has it, whatever happens in the portal. */
 import { describe, expect, it } from 'vitest'
-import { runConnector, runPass, sourceContext } from '../../src/connect/runner.ts'
+import { sourceContext } from '../../src/connect/context.ts'
+import { runPass } from '../../src/connect/pass.ts'
+import { runConnector } from '../../src/connect/runner.ts'
 import { bigint, defineTable, json, number, text } from '../../src/define/index.ts'
 import { type Portal, SimulatorClock, seedPortal } from '../../test/simulator/index.ts'
 import { expectedRows, type HubspotSetUp, rowsOf, SMALL_TABLES, setUpHubspot, T0 } from '../../test/support/hubspot.ts'

@@ -158,6 +158,7 @@ export function hubspot(options: HubspotOptions): Connector {
   return defineConnector({
     name: 'hubspot',
     credential: 'hubspot',
+    secrets: [accessToken],
     budgets: [
       { key: 'burst', calls: options.callsPer10s ?? 90, perMs: 10_000, concurrency: 6 },
       { key: 'search', calls: options.searchesPerSecond ?? 4, perMs: 1_000, concurrency: 2 },

@@ -3,7 +3,7 @@
  * a search will page through, not to a broken wire. The usual way of reading HubSpot runs beside ours and does lose.
  */
 import { describe, expect, it } from 'vitest'
-import { runPass } from '../../src/connect/runner.ts'
+import { runPass } from '../../src/connect/pass.ts'
 import { type Portal, randomFrom, type Simulator } from '../../test/simulator/index.ts'
 import { eventually } from '../../test/support/eventually.ts'
 import { expectedRows, rowsOf, SMALL_TABLES, setUpHubspot } from '../../test/support/hubspot.ts'

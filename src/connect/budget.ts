@@ -3,15 +3,31 @@
  *
  * Invariants: never more than `calls` starts in any `perMs` as this process counts; the most urgent waiter goes first,
  * equals in order of arrival; a waiter whose signal aborts leaves the queue; what the source says in its rate headers
- * only ever tightens the budget. State is in memory: a restart starts with a full bucket, and a 429 mends the rest.
+ * only ever tightens the budget; what is reserved is left to the two most urgent priorities. State is in memory: a restart starts with a full bucket, and a 429 mends the rest.
  */
 import type { Budget, CallResult, Priority } from '../define/index.ts'
 
-const RANK: Readonly<Record<Priority, number>> = { 'on-demand': 0, incremental: 1, initial: 2, sweep: 3 }
+const RANK: Readonly<Record<Priority, number>> = {
+  'write-back': 0,
+  'on-demand': 1,
+  incremental: 2,
+  initial: 3,
+  backfill: 4,
+  sweep: 5,
+}
+/** From this rank on nobody may touch what is reserved. */
+const FIRST_ORDINARY = RANK.incremental
 
 interface Waiter {
   readonly rank: number
   readonly start: () => void
+}
+
+export interface BudgetUsage {
+  readonly key: string
+  readonly calls: number
+  readonly perMs: number
+  readonly used: number
 }
 
 export interface BudgetClock {
@@ -90,10 +106,25 @@ export class CallBudget {
     this.#closedUntilMs = Math.max(this.#closedUntilMs, atMs)
   }
 
-  #waitMs(): number {
+  /** What this process has spent of the current window. */
+  usage(): BudgetUsage {
+    this.#forget()
+    const { key, perMs } = this.#budget
+    return { key, calls: this.#limit, perMs, used: this.#started.length }
+  }
+
+  #forget(): void {
+    const before = this.#clock.now() - this.#budget.perMs
+    let gone = 0
+    while ((this.#started[gone] ?? Number.POSITIVE_INFINITY) <= before) gone += 1
+    if (gone > 0) this.#started.splice(0, gone)
+  }
+
+  #waitMs(rank: number): number {
     const now = this.#clock.now()
-    while ((this.#started[0] ?? Number.POSITIVE_INFINITY) <= now - this.#budget.perMs) this.#started.shift()
-    const oldest = this.#started.at(-this.#limit)
+    this.#forget()
+    const reserved = rank < FIRST_ORDINARY ? 0 : (this.#budget.reserved ?? 0)
+    const oldest = this.#started.at(-Math.max(1, this.#limit - reserved))
     const bucket = oldest === undefined ? 0 : oldest + this.#budget.perMs - now
     return Math.max(0, bucket, this.#closedUntilMs - now)
   }
@@ -101,13 +132,16 @@ export class CallBudget {
   #pump(): void {
     this.#cancelWake?.()
     this.#cancelWake = undefined
-    while (this.#waiters.length > 0 && this.#inFlight < this.#budget.concurrency) {
-      const waitMs = this.#waitMs()
+    while (this.#inFlight < this.#budget.concurrency) {
+      const [first] = this.#waiters
+      if (first === undefined) return
+      const waitMs = this.#waitMs(first.rank)
       if (waitMs > 0) {
         this.#cancelWake = this.#clock.schedule(() => this.#pump(), waitMs)
         return
       }
-      this.#waiters.shift()?.start()
+      this.#waiters.shift()
+      first.start()
     }
   }
 }
@@ -119,6 +153,11 @@ export class BudgetBook {
 
   constructor(clock: BudgetClock = systemBudgetClock) {
     this.#clock = clock
+  }
+
+  /** What has been spent with a credential, per budget that was ever drawn from. */
+  usage(credential: string): readonly BudgetUsage[] {
+    return [...this.#budgets].filter(([name]) => name.startsWith(`${credential}\n`)).map(([, budget]) => budget.usage())
   }
 
   of(credential: string, budget: Budget): CallBudget {

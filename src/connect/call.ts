@@ -22,6 +22,10 @@ export interface CallEnvironment {
   readonly sleep?: (ms: number, signal: AbortSignal) => Promise<void>
   /** 0 (inclusive) to 1 (exclusive). */
   readonly random?: () => number
+  /** Attempts a call gets; default 8. */
+  readonly attempts?: number
+  /** Instead of what the call asks for; a test that waits for a timeout does not want to wait long. */
+  readonly timeoutMs?: number
   readonly onRetry?: (error: SourceError, attempt: number, delayMs: number) => void
 }
 
@@ -78,20 +82,42 @@ function delayMs(error: SourceError, attempt: number, environment: CallEnvironme
   return Math.max(0, error.retryAtMs - environment.now()) + jitter / 10
 }
 
+/** Turns of all budgets the call draws from, in their order; gives back what it has when it cannot have all. */
+async function acquireAll(
+  budgets: readonly CallBudget[],
+  priority: Priority,
+  signal: AbortSignal,
+): Promise<() => void> {
+  const releases: (() => void)[] = []
+  const release = () => {
+    for (const one of releases) one()
+  }
+  try {
+    for (const budget of budgets) releases.push(await budget.acquire(priority, signal))
+    return release
+  } catch (error) {
+    release()
+    throw error
+  }
+}
+
 /** @throws SourceError of kind auth or config at once, of another kind after the last attempt */
 export async function callSource<T>(
   environment: CallEnvironment,
   options: CallOptions,
   attempt: (signal: AbortSignal) => Promise<CallResult<T>>,
 ): Promise<T> {
-  const budget = environment.budgetOf(options.budget)
-  const { signal } = environment
+  const keys = typeof options.budget === 'string' ? [options.budget] : options.budget
+  const budgets = keys.map((key) => environment.budgetOf(key))
+  const { signal, attempts: most = MAX_ATTEMPTS } = environment
+  const timeoutMs = environment.timeoutMs ?? options.timeoutMs ?? DEFAULT_TIMEOUT_MS
   for (let attempts = 0; ; attempts += 1) {
-    const release = await budget.acquire(environment.priority, signal)
+    const release = await acquireAll(budgets, environment.priority, signal)
     let failure: SourceError
     try {
-      const result = await withDeadline(attempt, options.timeoutMs ?? DEFAULT_TIMEOUT_MS, signal)
-      if (result.rate !== undefined) budget.adapt(result.rate)
+      const result = await withDeadline(attempt, timeoutMs, signal)
+      // Rate headers speak of the shortest window.
+      if (result.rate !== undefined) budgets.at(-1)?.adapt(result.rate)
       return result.value
     } catch (thrown) {
       signal.throwIfAborted()
@@ -99,9 +125,9 @@ export async function callSource<T>(
     } finally {
       release()
     }
-    if (failure.kind === 'auth' || failure.kind === 'config' || attempts + 1 >= MAX_ATTEMPTS) throw failure
+    if (failure.kind === 'auth' || failure.kind === 'config' || attempts + 1 >= most) throw failure
     const waitMs = delayMs(failure, attempts, environment)
-    if (failure.kind === 'rate-limited') budget.closeUntil(environment.now() + waitMs)
+    if (failure.kind === 'rate-limited') for (const budget of budgets) budget.closeUntil(environment.now() + waitMs)
     environment.onRetry?.(failure, attempts + 1, waitMs)
     await (environment.sleep ?? sleep)(waitMs, signal)
   }

@@ -17,7 +17,7 @@ function cell(table: Table, column: string, value: CellValue): unknown {
 /** Only these kinds of values may need another form; a row without them goes as it is, which is most of a load. */
 const isPlain = (value: CellValue) => typeof value !== 'bigint' && typeof value !== 'number'
 
-function document(table: Table, rows: readonly SourceRow[]): string {
+export function document(table: Table, rows: readonly SourceRow[]): string {
   return JSON.stringify(
     rows.map((row) =>
       Object.values(row).every(isPlain)
@@ -32,7 +32,7 @@ const list = (columns: readonly string[], prefix = '') => columns.map((name) => 
 const match = (columns: readonly string[], left: string, right: string) =>
   columns.map((name) => `${left}.${quoteIdent(name)} = ${right}.${quoteIdent(name)}`).join(' and ')
 
-function recordset(table: Table, columns: readonly string[], parameter: number, alias: string): string {
+export function recordset(table: Table, columns: readonly string[], parameter: number, alias: string): string {
   const types = columns.map((name) => `${quoteIdent(name)} ${POSTGRES_TYPE[columnOf(table, name).kind]}`)
   return `json_to_recordset($${parameter}::json) as ${alias}(${types.join(', ')})`
 }

@@ -6,16 +6,21 @@
  */
 
 import { type Client, isRetriableDbError, type Pool, type Queryable, withTransaction } from '../db/pool.ts'
-import type { Message, SourceRow, Table } from '../define/index.ts'
+import type { Message, SourceRow } from '../define/index.ts'
 import { asError } from '../errors.ts'
 import { deleteRows, keyText, replaceRows, sweepRange, upsertRows } from './landing-sql.ts'
+import { deleteUnlisted, forgetRecords, saveAlias, saveFields, saveListed, saveMemory } from './memory.ts'
+import { isOneRecord, rejectOf, saveReject } from './reject.ts'
 
-export type Landable = Exclude<Message<unknown>, { readonly op: 'checkpoint' }>
+/** `edge` is an upsert or a delete by then (fit.ts). */
+export type Landable = Exclude<Message<unknown>, { readonly op: 'checkpoint' | 'edge' }>
 export type Checkpoint = Extract<Message<unknown>, { readonly op: 'checkpoint' }>
 
 export interface StreamIdentity {
   readonly connector: string
   readonly stream: string
+  /** Under which the checkpoint is kept; default: the stream's name. */
+  readonly stateName?: string
   readonly stateVersion: number
 }
 
@@ -31,6 +36,8 @@ const NO_COLUMNS: SourceRow = {}
 const shapeOf = (message: Landable): SourceRow =>
   message.op === 'upsert' ? message.row : message.op === 'replace' ? message.scope : NO_COLUMNS
 
+const tableOf = (message: Landable) => (message.op === 'remember' ? undefined : message.table)
+
 const newerByOf = (message: Landable) => (message.op === 'upsert' ? message.newerBy : undefined)
 
 function sameColumnsInOrder(left: SourceRow, right: SourceRow): boolean {
@@ -43,7 +50,7 @@ function sameColumnsInOrder(left: SourceRow, right: SourceRow): boolean {
 function alike(left: Landable, right: Landable): boolean {
   return (
     left.op === right.op &&
-    left.table.id === right.table.id &&
+    tableOf(left)?.id === tableOf(right)?.id &&
     newerByOf(left) === newerByOf(right) &&
     sameColumnsInOrder(shapeOf(left), shapeOf(right))
   )
@@ -60,44 +67,20 @@ export function runsOf(messages: readonly Landable[]): readonly (readonly Landab
   return runs
 }
 
-async function saveAlias(client: Queryable, table: Table, from: string, into: string): Promise<void> {
-  await client.query(
-    `insert into rescore.alias (source_table, old_key, new_key) values ($1, $2, $3)
-     on conflict (source_table, old_key) do update set new_key = excluded.new_key
-     where alias.new_key <> excluded.new_key`,
-    [table.id, from, into],
-  )
+/** The messages of a run of one operation, typed as that operation. */
+function allOf<O extends Landable['op']>(op: O, run: readonly Landable[]): readonly Extract<Landable, { op: O }>[] {
+  return run.filter((message): message is Extract<Landable, { op: O }> => message.op === op)
 }
 
-/** PostgreSQL's text cannot hold NUL, nor half a surrogate pair. */
-function storable(value: unknown): string {
-  const json = JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? part.toString() : part)) ?? ''
-  return json.toWellFormed().replaceAll('\0', '\uFFFD')
-}
-
-interface Reject {
-  readonly table: Table
-  readonly key: string | null
-  readonly raw: unknown
-  readonly code: string
-  readonly reason: string
-}
-
-async function saveReject(client: Queryable, identity: StreamIdentity, reject: Reject): Promise<void> {
-  await client.query(
-    `insert into rescore.reject (connector, stream, source_table, key, raw, code, reason)
-     values ($1, $2, $3, $4, $5, $6, $7)
-     on conflict (connector, stream, source_table, key, code) do update
-       set raw = excluded.raw, reason = excluded.reason, seen = reject.seen + 1, last_seen_at = clock_timestamp()`,
-    [
-      identity.connector,
-      identity.stream,
-      reject.table.id,
-      reject.key === null ? null : storable(reject.key).slice(1, -1),
-      storable(reject.raw),
-      reject.code,
-      reject.reason,
-    ],
+async function applyDeletes(client: Queryable, deletes: readonly Extract<Landable, { op: 'delete' }>[]) {
+  const [first] = deletes
+  if (first === undefined) return 0
+  const erased = deletes.filter(({ reason }) => reason === 'privacy').map(({ key }) => key)
+  await forgetRecords(client, first.table, erased)
+  return deleteRows(
+    client,
+    first.table,
+    deletes.map(({ key }) => key),
   )
 }
 
@@ -105,25 +88,17 @@ async function saveReject(client: Queryable, identity: StreamIdentity, reject: R
 async function applyRun(client: Queryable, identity: StreamIdentity, run: readonly Landable[]): Promise<number> {
   const [first] = run
   if (first === undefined) return 0
+  if (first.op === 'remember') {
+    await saveMemory(client, identity, allOf('remember', run))
+    return 0
+  }
   const { table } = first
   if (first.op === 'upsert') {
-    const rows = run.flatMap((message) => (message.op === 'upsert' ? [message.row] : []))
+    const rows = allOf('upsert', run).map(({ row }) => row)
     return upsertRows(client, table, rows, first.newerBy)
   }
-  if (first.op === 'delete') {
-    return deleteRows(
-      client,
-      table,
-      run.flatMap((message) => (message.op === 'delete' ? [message.key] : [])),
-    )
-  }
-  if (first.op === 'replace') {
-    return replaceRows(
-      client,
-      table,
-      run.flatMap((message) => (message.op === 'replace' ? [message] : [])),
-    )
-  }
+  if (first.op === 'delete') return applyDeletes(client, allOf('delete', run))
+  if (first.op === 'replace') return replaceRows(client, table, allOf('replace', run))
   let written = 0
   for (const message of run) {
     if (message.op === 'merge') {
@@ -131,30 +106,12 @@ async function applyRun(client: Queryable, identity: StreamIdentity, run: readon
       await saveAlias(client, table, keyText(table, message.from), keyText(table, message.into))
     }
     if (message.op === 'sweep') written += await sweepRange(client, table, message)
+    if (message.op === 'listed') await saveListed(client, table, message.listing, message.keys)
+    if (message.op === 'unlisted') written += await deleteUnlisted(client, table, message.listing)
     if (message.op === 'reject') await saveReject(client, identity, message)
+    if (message.op === 'schema') await saveFields(client, identity, message)
   }
   return written
-}
-
-function rejectOf(message: Landable, error: Error): Reject {
-  const code = 'code' in error && typeof error.code === 'string' ? `DB_${error.code}` : 'DB_REFUSED'
-  const at =
-    message.op === 'upsert'
-      ? message.row
-      : message.op === 'delete'
-        ? message.key
-        : message.op === 'merge'
-          ? message.from
-          : message.op === 'replace'
-            ? message.scope
-            : null
-  return {
-    table: message.table,
-    key: at === null ? null : message.op === 'replace' ? Object.values(at).join('/') : keyText(message.table, at),
-    raw: message.op === 'replace' ? { scope: message.scope, rows: message.rows } : at,
-    code,
-    reason: error.message,
-  }
 }
 
 async function landWhole(client: Client, identity: StreamIdentity, run: readonly Landable[]): Promise<Landed> {
@@ -175,7 +132,7 @@ async function landRun(client: Client, identity: StreamIdentity, run: readonly L
     await client.query('rollback to savepoint run')
     await client.query('release savepoint run')
     const [only] = run
-    if (only === undefined || only.op === 'reject' || only.op === 'sweep') throw error
+    if (only === undefined || !isOneRecord(only)) throw error
     if (run.length === 1) {
       await saveReject(client, identity, rejectOf(only, error))
       return { written: 0, rejected: 1 }
@@ -196,7 +153,7 @@ async function saveCheckpoint(client: Queryable, identity: StreamIdentity, check
        updated_at = clock_timestamp()`,
     [
       identity.connector,
-      identity.stream,
+      identity.stateName ?? identity.stream,
       identity.stateVersion,
       JSON.stringify(checkpoint.state),
       checkpoint.done ?? null,

@@ -9,7 +9,10 @@ import { sleep } from '../db/backoff.ts'
 import { SourceError } from '../define/index.ts'
 import { asError } from '../errors.ts'
 import { BudgetBook } from './budget.ts'
-import { isSourceError, type RunConnectorOptions, runConnector, sourceContext } from './runner.ts'
+import { sourceContext } from './context.ts'
+import { redactorOf } from './http/redact.ts'
+import { isSourceError, type RunConnectorOptions } from './options.ts'
+import { runConnector } from './runner.ts'
 
 const AGAIN_MS = 60_000
 
@@ -28,7 +31,7 @@ async function assertUsable(options: RunConnectorOptions): Promise<void> {
       mend: first.mend,
     })
   } catch (thrown) {
-    const error = asError(thrown)
+    const error = redactorOf(connector).error(asError(thrown))
     if (!isSourceError(error) || error.kind === 'auth' || error.kind === 'config') throw error
     log.warn(
       { connector: connector.name, error: error.message },

@@ -5,8 +5,11 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { BudgetBook } from '../connect/budget.ts'
+import { sourceContext } from '../connect/context.ts'
+import { redactorOf } from '../connect/http/redact.ts'
 import { type Pool, quoteIdent, quoteTable } from '../db/pool.ts'
-import type { ProjectConfig, SourceContext } from '../define/index.ts'
+import type { ProjectConfig } from '../define/index.ts'
 import { asError, isRescoreError } from '../errors.ts'
 import type { PathColumn } from '../graph/path-columns.ts'
 
@@ -185,22 +188,17 @@ const modelFiles: Check = async ({ config }) => {
 }
 
 const connectors: Check = async ({ config, signal }) => {
-  const context: SourceContext = {
-    now: Date.now,
-    signal,
-    log: { info: () => undefined, warn: () => undefined },
-    call: async (options, attempt) => {
-      const timeout = AbortSignal.timeout(options.timeoutMs ?? CALL_TIMEOUT_MS)
-      return (await attempt(AbortSignal.any([signal, timeout]))).value
-    },
-  }
+  const log = { info: () => undefined, warn: () => undefined }
   const problems: Problem[] = []
   for (const connector of config.connectors) {
+    // Someone is waiting: one attempt, and no long wait for it.
+    const waiting = { attempts: 1, timeoutMs: CALL_TIMEOUT_MS }
+    const context = sourceContext({ connector, signal, log, waiting }, new BudgetBook(), 'check', 'on-demand')
     try {
       const found = await connector.check(context)
       problems.push(...found.map(({ message, mend }) => ({ check: `connector ${connector.name}`, message, mend })))
     } catch (error) {
-      problems.push(asProblem(`connector ${connector.name}`, error))
+      problems.push(asProblem(`connector ${connector.name}`, redactorOf(connector).error(asError(error))))
     }
   }
   return problems

@@ -1,0 +1,79 @@
+/**
+ * What a stream sees of the world: clock, randomness, network, log, and what it remembered.
+ * Invariant: nothing leaves through it that holds a secret; every call draws from the budgets of the connector's credential.
+ */
+import type { Priority, ReadContext, SourceContext } from '../define/index.ts'
+import type { BudgetBook } from './budget.ts'
+import { callSource } from './call.ts'
+import { attemptHttp } from './http/client.ts'
+import { redactorOf } from './http/redact.ts'
+import { createTransport } from './http/transport.ts'
+import { dueValues, recall } from './memory.ts'
+import type { RunConnectorOptions } from './options.ts'
+
+/** @param book shared with whoever else calls with this credential; writing back asks with priority 'write-back' */
+export function sourceContext(
+  options: Omit<RunConnectorOptions, 'pool'>,
+  book: BudgetBook,
+  stream: string,
+  priority: Priority = 'incremental',
+): SourceContext {
+  const { connector, signal, log, clock = Date, transport = createTransport() } = options
+  const redactor = redactorOf(connector)
+  const budgetOf = (key: string) => {
+    const budget = connector.budgets.find((candidate) => candidate.key === key)
+    if (budget === undefined) throw new TypeError(`Connector '${connector.name}' declares no budget '${key}'.`)
+    return book.of(connector.credential, budget)
+  }
+  const at = { connector: connector.name, stream }
+  const write = (level: 'info' | 'warn') => (fields: object, message: string) =>
+    log[level]({ ...at, ...Object(redactor.value(fields)) }, redactor.text(message))
+  const warn = write('warn')
+  const now = () => clock.now()
+  const call: SourceContext['call'] = (callOptions, attempt) =>
+    callSource(
+      {
+        budgetOf,
+        priority,
+        signal,
+        now,
+        ...options.waiting,
+        onRetry: (error, attempts, delayMs) =>
+          warn({ code: error.code, attempts, delayMs: Math.round(delayMs) }, error.message),
+      },
+      callOptions,
+      attempt,
+    )
+  return {
+    now,
+    random: options.waiting?.random ?? Math.random,
+    signal,
+    log: { info: write('info'), warn },
+    call,
+    async http(request) {
+      const { http, budgets } = connector
+      if (http === undefined) throw new TypeError(`Connector '${connector.name}' declares no http settings.`)
+      const budget = request.budget ?? budgets[0]?.key ?? connector.name
+      const timeoutMs = request.timeoutMs ?? http.timeoutMs
+      const environment = { transport, redactor, now }
+      return call({ budget, ...(timeoutMs === undefined ? {} : { timeoutMs }) }, (attemptSignal) =>
+        attemptHttp(http, request, environment, attemptSignal),
+      )
+    },
+  }
+}
+
+export function readContext(
+  options: RunConnectorOptions,
+  book: BudgetBook,
+  stream: string,
+  priority?: Priority,
+): ReadContext {
+  const { pool, connector } = options
+  const context = sourceContext(options, book, stream, priority)
+  return {
+    ...context,
+    recall: (names) => recall(pool, connector.name, stream, names),
+    due: (due) => dueValues(pool, connector.name, stream, context.now(), due),
+  }
+}

@@ -1,0 +1,127 @@
+/**
+ * One attempt of `context.http`: request built, authenticated, sent, read, judged.
+ *
+ * Invariants: the credential and the connector's own headers go to the base URL's origin only, also after a redirect; an
+ * answer that is not whole, valid JSON where JSON is asked for is a transient failure, never an empty answer.
+ */
+import {
+  type CallResult,
+  type HttpAnswer,
+  type HttpRequest,
+  type HttpSettings,
+  SourceError,
+} from '../../define/index.ts'
+import { type AuthEnvironment, authenticate } from './auth.ts'
+import { failureOf, rateOf } from './failure.ts'
+import { parseJson } from './json.ts'
+import type { WireAnswer, WireRequest } from './transport.ts'
+
+const MAX_BYTES = 32 * 1024 * 1024
+const MOST_REDIRECTS = 5
+
+function urlOf(settings: HttpSettings, { path, query = {} }: HttpRequest): URL {
+  const url = new URL(/^https?:/.test(path) ? path : settings.baseUrl.replace(/\/$/, '') + path)
+  for (const [name, value] of Object.entries(query)) {
+    if (value === null || value === undefined) continue
+    url.searchParams.delete(name)
+    for (const one of Array.isArray(value) ? value : [value]) url.searchParams.append(name, String(one))
+  }
+  return url
+}
+
+function wireRequest(settings: HttpSettings, request: HttpRequest, isOwn: boolean, url: URL): WireRequest {
+  const { body } = request
+  const isJson = body !== undefined && typeof body !== 'string'
+  const given = Object.entries({ ...(isOwn ? settings.headers : {}), ...request.headers })
+  return {
+    method: request.method ?? 'GET',
+    url: url.href,
+    headers: {
+      accept: request.expect === 'raw' ? '*/*' : 'application/json',
+      'accept-encoding': 'gzip',
+      'user-agent': 'rescore',
+      ...(isJson ? { 'content-type': 'application/json' } : {}),
+      ...(request.ifNoneMatch === undefined ? {} : { 'if-none-match': request.ifNoneMatch }),
+      ...Object.fromEntries(given.map(([name, value]) => [name.toLowerCase(), value])),
+    },
+    body: isJson ? JSON.stringify(body) : body,
+    maxBytes: settings.maxBytes ?? MAX_BYTES,
+  }
+}
+
+/** `<https://…?page=2>; rel="next"` */
+function nextLinkOf(header: string | undefined, url: string): string | undefined {
+  for (const [, target, parameters] of (header ?? '').matchAll(/<([^>]*)>([^<]*)/g)) {
+    if (target !== undefined && /;\s*rel="?([^";]*\s)?next(\s[^";]*)?("|;|,|\s|$)/i.test(parameters ?? '')) {
+      return new URL(target, url).href
+    }
+  }
+  return undefined
+}
+
+function bodyOf(
+  answer: WireAnswer,
+  expect: HttpRequest['expect'],
+): { readonly body: unknown; readonly valid: boolean } {
+  if (expect === 'raw' || answer.text === '')
+    return { body: undefined, valid: answer.status === 204 || answer.text !== '' }
+  try {
+    return { body: parseJson(answer.text), valid: true }
+  } catch {
+    return { body: undefined, valid: false }
+  }
+}
+
+function badBody(what: string, { status, text }: WireAnswer): SourceError {
+  return new SourceError({
+    kind: 'transient',
+    code: 'CONNECT_BAD_BODY',
+    message: `${what} answered ${status} with a body that is not JSON (${text.length} characters).`,
+    mend: 'It is repeated by itself. If it lasts, check the base URL: something else may answer there.',
+  })
+}
+
+/** @throws SourceError */
+export async function attemptHttp(
+  settings: HttpSettings,
+  request: HttpRequest,
+  environment: AuthEnvironment,
+  signal: AbortSignal,
+): Promise<CallResult<HttpAnswer>> {
+  const { transport, now } = environment
+  const base = new URL(settings.baseUrl).origin
+  let url = urlOf(settings, request)
+  const what = `${request.method ?? 'GET'} ${url.origin === base ? '' : url.origin}${url.pathname}`
+  for (let redirects = 0; ; redirects += 1) {
+    const isOwn = url.origin === base
+    const wire = wireRequest(settings, request, isOwn, url)
+    const signed = isOwn ? await authenticate(settings, wire, environment, signal) : undefined
+    const sent = await transport.send(signed?.request ?? wire, signal)
+    const { status, headers } = sent
+    const location = status >= 301 && status <= 308 && status !== 304 ? headers.location : undefined
+    if (location !== undefined && wire.method === 'GET') {
+      url = new URL(location, url)
+      if (redirects < MOST_REDIRECTS) continue
+    }
+    const { body, valid } = bodyOf(sent, request.expect)
+    const isSame = status === 304 && request.ifNoneMatch !== undefined
+    const answer: HttpAnswer = {
+      status,
+      headers,
+      text: sent.text,
+      body,
+      etag: headers.etag,
+      nextLink: nextLinkOf(headers.link, url.href),
+    }
+    if (status === 401 && signed?.refused() === true) {
+      const failure = failureOf(settings, what, answer, now())
+      throw new SourceError({ ...failure, kind: 'transient', message: failure.message, retryAtMs: now() })
+    }
+    const isAnswer = (status >= 200 && status < 300) || isSame || request.accept?.includes(status) === true
+    if (!isAnswer) throw failureOf(settings, what, answer, now())
+    if (!valid && status >= 200 && status < 300) throw badBody(what, sent)
+    signed?.accepted()
+    const rate = rateOf(settings, answer, now())
+    return rate === undefined ? { value: answer } : { value: answer, rate }
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * The pages of a declared list, so that no record is passed over.
+ *
+ * A record that is removed, or moves to the end because it changed, shifts all that follow it. Cursor and link pages are
+ * the source's own promise; keyset pages cannot shift. Numbered pages look back after each page, offset pages overlap the
+ * one before: both go back until they find nothing they have not seen.
+ * Invariant: every record that stands in the list from before the first call until after the last is yielded, as long as
+ * fewer records than a page holds shift between two calls.
+ */
+import { createHash } from 'node:crypto'
+import { type HttpAnswer, type Paging, type Query, type Selector, SourceError } from '../../define/index.ts'
+import { isItem, itemsOf, selectText } from './select.ts'
+
+export interface Page {
+  readonly items: readonly unknown[]
+  /** Where to go on after this page, in another run too; null: only from the start. */
+  readonly resume: string | null
+}
+
+export interface PagedCalls {
+  readonly paging: Paging | undefined
+  readonly items: Selector | undefined
+  /** For keyset paging without a field of its own. */
+  readonly keyField: Selector<Readonly<Record<string, unknown>>>
+  /** `path` absent: the list's own. undefined: not changed since it was last read. */
+  call(query: Query, path?: string): Promise<HttpAnswer | undefined>
+}
+
+function stuck(where: string): SourceError {
+  return new SourceError({
+    kind: 'config',
+    code: 'CONNECT_PAGING_STUCK',
+    message: `The source answers the same page again and again (${where}).`,
+    mend: 'Check the paging of this stream against the documentation of the source.',
+  })
+}
+
+/** What was read lately, by content: a record that changed counts as new. */
+class Seen {
+  readonly #hashes = new Set<string>()
+  static readonly #MOST = 50_000
+
+  static #hash(item: unknown): string {
+    const json = JSON.stringify(item, (_, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part)) ?? ''
+    return createHash('sha1').update(json).digest('base64')
+  }
+
+  has(item: unknown): boolean {
+    return this.#hashes.has(Seen.#hash(item))
+  }
+
+  /** Those not seen before; seen from now on. */
+  fresh(items: readonly unknown[]): readonly unknown[] {
+    return items.filter((item) => {
+      const hash = Seen.#hash(item)
+      if (this.#hashes.has(hash)) return false
+      this.#hashes.add(hash)
+      const [oldest] = this.#hashes
+      if (this.#hashes.size > Seen.#MOST && oldest !== undefined) this.#hashes.delete(oldest)
+      return true
+    })
+  }
+}
+
+type Pages = AsyncGenerator<Page, void, void>
+
+async function* numberedPages(calls: PagedCalls, paging: Extract<Paging, { by: 'page' }>): Pages {
+  const { parameter, first = 1 } = paging
+  const seen = new Seen()
+  const read = async (page: number) => itemsOf(await calls.call({ [parameter]: page }), calls.items)
+  for (let page = first; ; page += 1) {
+    const items = await read(page)
+    yield { items: seen.fresh(items), resume: null }
+    for (let back = page - 1; back >= first; back -= 1) {
+      const missed = seen.fresh(await read(back))
+      if (missed.length === 0) break
+      yield { items: missed, resume: null }
+    }
+    if (items.length === 0) return
+  }
+}
+
+async function* offsetPages(calls: PagedCalls, paging: Extract<Paging, { by: 'offset' }>): Pages {
+  const seen = new Seen()
+  let read = 0
+  let back = 1
+  for (;;) {
+    const from = Math.max(0, read - back)
+    const items = itemsOf(await calls.call({ [paging.parameter]: from }), calls.items)
+    const isAnchored = from === 0 || (items.length > 0 && seen.has(items[0]))
+    const fresh = seen.fresh(items)
+    yield { items: fresh, resume: null }
+    if (!isAnchored) {
+      back *= 2
+      continue
+    }
+    const isEnd = items.length === 0 || (back === 1 && fresh.length === 0 && items.length <= read - from)
+    if (isEnd) return
+    read = from + items.length
+    back = 1
+  }
+}
+
+async function* cursorPages(
+  calls: PagedCalls,
+  paging: Extract<Paging, { by: 'cursor' | 'link' }>,
+  start: string | null,
+): Pages {
+  for (let at = start; ; ) {
+    const answer =
+      paging.by === 'cursor'
+        ? await calls.call(at === null ? {} : { [paging.parameter]: at })
+        : await calls.call({}, at ?? undefined)
+    if (answer === undefined) return
+    const named = paging.next === undefined ? undefined : selectText(answer.body, paging.next)
+    const next = named ?? (paging.by === 'link' ? answer.nextLink : undefined) ?? null
+    yield { items: itemsOf(answer, calls.items), resume: next }
+    if (next === null) return
+    if (next === at) throw stuck(paging.by)
+    at = next
+  }
+}
+
+function isAfter(next: string, last: string): boolean {
+  const whole = /^-?\d+$/
+  return whole.test(next) && whole.test(last) ? BigInt(next) > BigInt(last) : next !== last
+}
+
+async function* keysetPages(calls: PagedCalls, paging: Extract<Paging, { by: 'keyset' }>, start: string | null): Pages {
+  const field = paging.field ?? calls.keyField
+  for (let last = start; ; ) {
+    const answer = await calls.call(last === null ? {} : { [paging.parameter]: last })
+    const items = itemsOf(answer, calls.items)
+    const end = items.at(-1)
+    if (end === undefined) return
+    const next = isItem(end) ? selectText(end, field) : undefined
+    if (next === undefined || (last !== null && !isAfter(next, last))) throw stuck(`keyset after ${last ?? 'nothing'}`)
+    yield { items, resume: next }
+    last = next
+  }
+}
+
+/** @param start from an earlier page's `resume`; null: from the first */
+export async function* readPages(calls: PagedCalls, start: string | null): Pages {
+  const { paging } = calls
+  if (paging === undefined) {
+    const answer = await calls.call({})
+    if (answer !== undefined) yield { items: itemsOf(answer, calls.items), resume: null }
+    return
+  }
+  if (paging.by === 'page') yield* numberedPages(calls, paging)
+  else if (paging.by === 'offset') yield* offsetPages(calls, paging)
+  else if (paging.by === 'keyset') yield* keysetPages(calls, paging, start)
+  else yield* cursorPages(calls, paging, start)
+}

@@ -1,0 +1,12 @@
+/** A declared stream as one in code: the runtime knows only one kind. */
+import type { AnyStream, Stream } from '../define/index.ts'
+import { restStream } from './rest/stream.ts'
+
+const made = new WeakMap<AnyStream, Stream>()
+
+export function streamOf(declared: AnyStream): Stream {
+  if (!('rest' in declared)) return declared
+  const known = made.get(declared) ?? restStream(declared)
+  made.set(declared, known)
+  return known
+}
