@@ -57,7 +57,7 @@ create table rescore.delivery (
   sent_at timestamptz,
   -- part of the id of what is sent next: a repeat after a crash carries the same
   sent_count bigint not null default 0,
-  -- {field: value} on its way: acknowledged or not, only the destination knows
+  -- {field: value} the destination holds if a write on its way has arrived, which only it knows; null: none is
   pending jsonb,
   attempts integer not null default 0,
   code text,

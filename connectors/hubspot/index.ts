@@ -17,14 +17,12 @@ import {
 } from '../../src/define/index.ts'
 import { hubspotApi } from './api.ts'
 import { associationStream } from './associations.ts'
+import { HUBSPOT_API_VERSION, HUBSPOT_CREDENTIAL, hubspotBudgets } from './limits.ts'
 import { objectStream } from './object-stream.ts'
 import type { ObjectType } from './object-type.ts'
 import { propertyProblems, readDefinitions } from './properties.ts'
 import { archivedStream, sweepStream } from './sweep.ts'
 import * as tables from './tables.ts'
-
-/** Dated versions are supported for 18 months; 'v3' is read too. */
-export const HUBSPOT_API_VERSION = '2026-09'
 
 /**
  * Every property the models were trained to see the history of (PROPERTY in models/training/frame.py): with fewer, the
@@ -157,12 +155,9 @@ export function hubspot(options: HubspotOptions): Connector {
 
   return defineConnector({
     name: 'hubspot',
-    credential: 'hubspot',
+    credential: HUBSPOT_CREDENTIAL,
     secrets: [accessToken],
-    budgets: [
-      { key: 'burst', calls: options.callsPer10s ?? 90, perMs: 10_000, concurrency: 6 },
-      { key: 'search', calls: options.searchesPerSecond ?? 4, perMs: 1_000, concurrency: 2 },
-    ],
+    budgets: hubspotBudgets(options),
     streams: objects.flatMap(streamsOf),
     async check(context) {
       const problems = await Promise.all(objects.map((object) => problemsOf(context, object)))
@@ -171,4 +166,6 @@ export function hubspot(options: HubspotOptions): Connector {
   })
 }
 
+export { HUBSPOT_API_VERSION } from './limits.ts'
 export * from './tables.ts'
+export { type HubspotDeliverySpec, hubspotDelivery } from './write-back.ts'

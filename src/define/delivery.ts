@@ -5,10 +5,11 @@
  * the destination was last told. Sent at least once, and a repeat carries the same id. `write` answers for every record
  * it was given; a failure that concerns all of them it throws.
  */
-import type { Budget, SourceContext } from './connector.ts'
+
 import type { AnyEntity } from './entity.ts'
 import { assertName } from './entity.ts'
 import type { Model } from './model.ts'
+import type { Budget, SourceContext } from './stream.ts'
 
 export type DeliveredValue = string | number
 
@@ -68,7 +69,12 @@ interface DeliveryBase {
   readonly name: string
   readonly entity: AnyEntity
   readonly fields: Readonly<Record<string, DeliveredField>>
-  readonly limits: Required<Omit<DeliveryLimits, 'perDay'>> & { readonly perDay: number | null }
+  readonly limits: {
+    readonly deadBand: number
+    readonly perDay: number | null
+    readonly perRecordHour: number
+    readonly feedsFeatures: boolean
+  }
 }
 
 /** To a source, by its connector. */

@@ -1,0 +1,230 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { deliveryBase, type WebhookDelivery } from '../../src/define/index.ts'
+import { prepareDeliveries } from '../../src/deliver/prepare.ts'
+import { company, FIELDS, graph, Memory, setting } from './setting.ts'
+
+/** Its kind only says how it would be opened: these tests bring a destination of their own. */
+function delivery(limits: Partial<WebhookDelivery['limits']> = {}): WebhookDelivery {
+  const base = deliveryBase({ name: 'memory', entity: company, fields: FIELDS })
+  const limited = { ...base, limits: { ...base.limits, perRecordHour: 1_000, ...limits } }
+  return { ...limited, kind: 'webhook', url: '', secret: '', allow: [], concurrency: 1 }
+}
+
+const values = (name: string, chance: number) => ({ growth_label: name, growth_probability: chance })
+const sum = (passes: readonly { readonly written: number }[]) => passes.reduce((all, { written }) => all + written, 0)
+
+test('what differs is written once; a score that came out equal, or moved less than a digit, writes nothing', async () => {
+  const to = delivery()
+  await using set = await setting([to])
+  const memory = new Memory()
+  await set.classify([
+    [1, 'high', 0.9],
+    [2, 'low', 0.1],
+  ])
+  expect(sum(await set.deliver(to, memory))).toBe(2)
+  await set.classify([
+    [1, 'high', 0.9],
+    [2, 'low', 0.100001],
+  ])
+  expect(sum(await set.deliver(to, memory))).toBe(0)
+  await set.classify([[2, 'low', 0.2]])
+  await set.deliver(to, memory)
+  expect(memory.heard.at(-1)).toMatchObject({
+    key: '2',
+    changed: { growth_probability: 0.2 },
+    previous: values('low', 0.1),
+  })
+  expect(memory.heard).toHaveLength(3)
+  expect(Object.fromEntries(memory.rows)).toEqual({ 1: values('high', 0.9), 2: values('low', 0.2) })
+  const { rows } = await set.db.query('select written::int, same::int from rescore.delivery_destination')
+  // The equal score of 1 never became due: its label and probability are what they were.
+  expect(rows).toEqual([{ written: 3, same: 1 }])
+})
+
+test('a score that is rolled back is never due', async () => {
+  const to = delivery()
+  await using set = await setting([to])
+  await set.classify([[1, 'high', 0.9]])
+  await set.deliver(to, new Memory())
+  const client = await set.db.pool.connect()
+  await client.query(`begin; update rescore.classification set label = 'low'; rollback`)
+  client.release()
+  expect(await set.deliver(to, new Memory())).toEqual([])
+})
+
+test('what is written between taking a reason and settling it is written too', async () => {
+  const to = delivery()
+  await using set = await setting([to])
+  const memory = new Memory()
+  await set.classify([[1, 'high', 0.9]])
+  const faults = {
+    hit: async (point: string) => {
+      if (point === 'deliver:after-write' && memory.heard.length === 1) await set.classify([[1, 'low', 0.2]])
+    },
+  }
+  await set.deliver(to, memory, { faults })
+  expect(memory.rows.get('1')).toEqual(values('low', 0.2))
+})
+
+test('within the dead band nothing is written, a slow drift is in the end, and a new label at once', async () => {
+  const to = delivery({ deadBand: 0.05 })
+  await using set = await setting([to])
+  const memory = new Memory()
+  const chances: unknown[] = []
+  for (const [name, chance] of [
+    ['high', 0.8],
+    ['high', 0.82],
+    ['high', 0.84],
+    ['high', 0.86],
+    ['low', 0.85],
+  ] as const) {
+    await set.classify([[1, name, chance]])
+    await set.deliver(to, memory)
+    chances.push(memory.rows.get('1')?.growth_probability)
+  }
+  expect(chances).toEqual([0.8, 0.8, 0.8, 0.86, 0.85])
+  const { rows } = await set.db.query('select held::int from rescore.delivery_destination')
+  expect(rows).toEqual([{ held: 2 }])
+})
+
+test('a day has so many writes and not one more, a crash between counting and writing included', async () => {
+  const to = delivery({ perDay: 5 })
+  await using set = await setting([to])
+  const memory = new Memory(2)
+  await set.classify(Array.from({ length: 9 }, (_, key) => [key, 'high', 0.9] as const))
+  const crash = {
+    hit: (point: string) => (point === 'deliver:before-write' ? Promise.reject(new Error('killed')) : undefined),
+  }
+  await expect(set.deliver(to, memory, { faults: crash })).rejects.toThrow('killed')
+  const passes = await set.deliver(to, memory)
+  expect(memory.heard).toHaveLength(3)
+  expect(passes.at(-1)?.pauseMs).toBeGreaterThan(0)
+  await set.db.query(
+    `update rescore.delivery_day set day = day - 1; update rescore.delivery set due_at = now() where due_at is not null`,
+  )
+  await set.deliver(to, memory)
+  expect(memory.heard).toHaveLength(8)
+})
+
+test('a record that is refused waits longer each time with its reason, and its neighbours go through', async () => {
+  const to = delivery()
+  await using set = await setting([to])
+  const memory = new Memory()
+  memory.refuses = ({ key }) => key === '2'
+  await set.classify([
+    [1, 'high', 0.9],
+    [2, 'high', 0.9],
+    [3, 'high', 0.9],
+  ])
+  const waits: number[] = []
+  for (let attempt = 1; attempt <= 3; attempt += 1) {
+    await set.deliver(to, memory)
+    const { rows } = await set.db.query<{ attempts: number; code: string; wait: number }>(
+      `select attempts, code, extract(epoch from due_at - failed_at)::float8 as wait from rescore.delivery where key = '2'`,
+    )
+    expect(rows).toMatchObject([{ attempts: attempt, code: 'TEST_REFUSED' }])
+    waits.push(Math.round(rows[0]?.wait ?? 0))
+    // A new score does not shorten the wait.
+    await set.classify([[2, 'high', 0.9 - attempt / 10]])
+    expect(sum(await set.deliver(to, memory))).toBe(0)
+    await set.db.query(`update rescore.delivery set due_at = now() where key = '2'`)
+  }
+  expect(waits).toEqual([60, 120, 240])
+  expect([...memory.rows.keys()].sort()).toEqual(['1', '3'])
+  memory.refuses = () => false
+  await set.deliver(to, memory)
+  expect(memory.rows.get('2')).toEqual(values('high', 0.6))
+})
+
+test('a record written too often within an hour is left alone, and says so', async () => {
+  const to = delivery({ perRecordHour: 3 })
+  await using set = await setting([to])
+  const memory = new Memory()
+  for (let turn = 0; turn < 6; turn += 1) {
+    await set.classify([[1, turn % 2 === 0 ? 'high' : 'low', 0.5]])
+    await set.deliver(to, memory)
+  }
+  expect(memory.heard).toHaveLength(3)
+  const { rows } = await set.db.query(`select code from rescore.delivery where key = '1'`)
+  expect(rows).toEqual([{ code: 'DELIVER_FLAPPING' }])
+})
+
+test('an entity that is gone is told of once, if it was ever told of', async () => {
+  const to = delivery()
+  await using set = await setting([to])
+  const memory = new Memory()
+  await set.classify([[1, 'high', 0.9]])
+  await set.deliver(to, memory)
+  await set.classify([[2, 'high', 0.9]])
+  await set.declassify(1, 2)
+  await set.deliver(to, memory)
+  expect(memory.heard.map(({ key, isGone }) => [key, isGone])).toEqual([
+    ['1', false],
+    ['1', true],
+  ])
+  const { rows } = await set.db.query('select key from rescore.delivery')
+  expect(rows).toEqual([])
+})
+
+test('a delivery declared late hears of all there is; one that was away hears only of what changed', async () => {
+  const to = delivery()
+  await using set = await setting([])
+  const memory = new Memory()
+  await set.classify([
+    [1, 'high', 0.9],
+    [2, 'low', 0.1],
+  ])
+  expect((await set.db.query('select * from rescore.delivery_due')).rows).toEqual([])
+  await prepareDeliveries(set.db.pool, graph, [to])
+  await set.deliver(to, memory)
+  expect(memory.heard).toHaveLength(2)
+  await prepareDeliveries(set.db.pool, graph, [])
+  await set.classify([[2, 'high', 0.8]])
+  await prepareDeliveries(set.db.pool, graph, [to])
+  await set.deliver(to, memory)
+  expect(memory.heard.map(({ key }) => key)).toEqual(['1', '2', '2'])
+})
+
+test('killed at any point, over any changes: the destination ends with what is true, and an id has one payload', async () => {
+  const to = delivery()
+  await using set = await setting([to])
+  const memory = new Memory(2)
+  const points = ['before-reserve', 'before-write', 'after-write', 'after-settle'] as const
+  const step = fc.record({
+    changes: fc.array(
+      fc.tuple(fc.integer({ min: 1, max: 4 }), fc.constantFrom('high', 'low'), fc.constantFrom(0.25, 0.5, 0.75)),
+      {
+        minLength: 1,
+        maxLength: 4,
+      },
+    ),
+    gone: fc.option(fc.integer({ min: 1, max: 4 })),
+    killedAt: fc.option(fc.constantFrom(...points)),
+  })
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 6 }), async (steps) => {
+      for (const { changes, gone, killedAt } of steps) {
+        await set.classify([...new Map(changes.map((change) => [change[0], change])).values()])
+        if (gone !== null) await set.declassify(gone)
+        const hit = (point: string) => {
+          if (point === `deliver:${killedAt}`) throw new Error('killed')
+        }
+        await set.deliver(to, memory, { faults: { hit } }).catch((error: Error) => expect(error.message).toBe('killed'))
+      }
+      await set.deliver(to, memory)
+      const { rows } = await set.db.query<{ key: string; label: string; probability: number }>(
+        'select key, label, probability from rescore.classification order by key',
+      )
+      const wanted = Object.fromEntries(rows.map((row) => [row.key, values(row.label, row.probability)]))
+      expect(Object.fromEntries(memory.rows)).toEqual(wanted)
+    }),
+    { numRuns: 25 },
+  )
+  const payloads = new Map<string, string>()
+  for (const { id, key, values: sent, isGone } of memory.heard) {
+    const payload = JSON.stringify([key, sent, isGone])
+    expect(payloads.get(id) ?? payload).toBe(payload)
+    payloads.set(id, payload)
+  }
+})
