@@ -23,6 +23,7 @@ import type { ObjectType } from './object-type.ts'
 import { propertyProblems, readDefinitions } from './properties.ts'
 import { archivedStream, sweepStream } from './sweep.ts'
 import * as tables from './tables.ts'
+import { type HubspotWebhooks, hubspotWebhooks } from './webhooks.ts'
 
 /**
  * Every property the models were trained to see the history of (PROPERTY in models/training/frame.py): with fewer, the
@@ -72,6 +73,8 @@ export interface HubspotOptions {
   readonly archivedEveryMs?: number | undefined
   /** Time between whole sweeps; default 24 h. */
   readonly sweepEveryMs?: number | undefined
+  /** Taken as wake-ups: the records they tell of are read at once. Default: none. */
+  readonly webhooks?: HubspotWebhooks | undefined
   /** Calls per 10 s, and searches per second; defaults 90 and 4, below the smallest allowance HubSpot gives. */
   readonly callsPer10s?: number | undefined
   readonly searchesPerSecond?: number | undefined
@@ -159,6 +162,13 @@ export function hubspot(options: HubspotOptions): Connector {
     secrets: [accessToken],
     budgets: hubspotBudgets(options),
     streams: objects.flatMap(streamsOf),
+    webhooks:
+      options.webhooks === undefined
+        ? undefined
+        : hubspotWebhooks(
+            options.webhooks,
+            objects.map(({ type }) => type),
+          ),
     async check(context) {
       const problems = await Promise.all(objects.map((object) => problemsOf(context, object)))
       return problems.flat()

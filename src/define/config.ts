@@ -10,6 +10,14 @@ export interface ProjectConfig {
   readonly models: readonly Model[]
   /** Where classifications go. Missing: nowhere. */
   readonly deliver?: readonly Delivery[]
+  /** Where webhooks of connectors are listened for. Missing: nowhere. */
+  readonly webhooks?: WebhookListener | undefined
+}
+
+export interface WebhookListener {
+  readonly port: number
+  /** Default: 127.0.0.1, behind a proxy that ends TLS. */
+  readonly host?: string
 }
 
 export interface ProjectSpec {
@@ -18,6 +26,7 @@ export interface ProjectSpec {
   readonly features: readonly (AnyFeature | Readonly<Record<string, unknown>>)[]
   readonly models?: readonly Model[]
   readonly deliver?: readonly Delivery[]
+  readonly webhooks?: WebhookListener
 }
 
 function isFeature(value: unknown): value is AnyFeature {
@@ -30,6 +39,6 @@ export function defineConfig(spec: ProjectSpec): ProjectConfig {
   const features = spec.features.flatMap((entry) =>
     isFeature(entry) ? [entry] : Object.values(entry).filter(isFeature),
   )
-  const { connectors = [], models = [], deliver = [] } = spec
-  return { connectors, features: [...new Set(features)], models, deliver }
+  const { connectors = [], models = [], deliver = [], webhooks } = spec
+  return { connectors, features: [...new Set(features)], models, deliver, webhooks }
 }
