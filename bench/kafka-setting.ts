@@ -1,29 +1,41 @@
-/** What the measurements of capture into Kafka share: a broker, topics, slots at one point, and the end of processes. */
-import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
+/**
+ * What the measurements over Kafka share: one broker as Kafka ships it, topics, and a table whose changes are captured by
+ * whoever is measured, each from a slot of its own at one and the same place.
+ */
 import type { Admin } from 'kafkajs'
-import { sleep } from '../src/db/backoff.ts'
+import { ensureCapture } from '../src/capture/slot.ts'
+import { retry, sleep } from '../src/db/backoff.ts'
+import { migrate } from '../src/db/migrate.ts'
 import type { Pool } from '../src/db/pool.ts'
 import { createKafka } from '../src/log/kafka/client.ts'
 import { type KafkaSettings, readKafkaSettings } from '../src/log/kafka/settings.ts'
 import { type KafkaBroker, startBroker } from '../test/support/kafka/broker.ts'
-import type { PublishOrder } from './children/publish.ts'
+import type { BenchContext, BenchDatabase } from './context.ts'
+import { createCaptured } from './measure-capture.ts'
 
 export const TABLE = 'public.captured'
-export const PARTITIONS = 4
-const END_MS = 10_000
+export const PUBLICATION = 'rescore'
+/** The slot that stays where everyone begins. */
+export const BASE_SLOT = 'bench_kafka_base'
+const PARTITIONS = 4
+/** What Kafka's own start script gives a broker. */
+const AS_SHIPPED = [
+  '-Xms1g',
+  '-Xmx1g',
+  '-XX:+UseG1GC',
+  '-XX:MaxGCPauseMillis=20',
+  '-XX:InitiatingHeapOccupancyPercent=35',
+]
+const RELEASE_WITHIN_MS = 60_000
 
 export interface KafkaSetting extends AsyncDisposable {
   readonly broker: KafkaBroker
   readonly settings: KafkaSettings
   readonly admin: Admin
-  /** A topic of its own for one run; returns its prefix. */
-  createTopic(label: string): Promise<string>
 }
 
 export async function openKafka(): Promise<KafkaSetting> {
-  const broker = await startBroker({ version: '4.4.0' })
+  const broker = await startBroker({ version: '4.4.0', flags: AS_SHIPPED })
   const settings = readKafkaSettings({ KAFKA_BROKERS: broker.brokers })
   if (settings === null) throw new TypeError('no brokers')
   const admin = createKafka(settings, { role: 'bench', log: { warn: () => undefined } }).admin()
@@ -32,14 +44,6 @@ export async function openKafka(): Promise<KafkaSetting> {
     broker,
     settings,
     admin,
-    createTopic: async (prefix) => {
-      const topic = `${prefix}.${TABLE}`
-      await admin.createTopics({
-        waitForLeaders: true,
-        topics: [{ topic, numPartitions: PARTITIONS, replicationFactor: 1 }],
-      })
-      return prefix
-    },
     [Symbol.asyncDispose]: async () => {
       await admin.disconnect()
       await broker[Symbol.asyncDispose]()
@@ -47,17 +51,52 @@ export async function openKafka(): Promise<KafkaSetting> {
   }
 }
 
-/** A slot at the place of another, which stays as it is; and Rescore's own note of it, as if it had made it. */
-export async function copySlot(pool: Pool, from: string, to: string): Promise<void> {
-  await pool.query('select pg_copy_logical_replication_slot($1::name, $2::name)', [from, to])
+export interface CapturedSetting extends KafkaSetting {
+  readonly context: BenchContext
+  readonly database: BenchDatabase
+}
+
+/** A broker, and a database with the captured table and the base slot; nothing has changed since the slot was made. */
+export async function openCaptured(context: BenchContext, label: string): Promise<CapturedSetting> {
+  await using stack = new AsyncDisposableStack()
+  const kafka = stack.use(await openKafka())
+  const database = stack.use(await context.createEmpty(label))
+  await migrate(database.pool)
+  await createCaptured(database)
+  await ensureCapture(database.pool, { slot: BASE_SLOT, publication: PUBLICATION, tables: [TABLE], owned: [] })
+  const owned = stack.move()
+  return { ...kafka, context, database, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+export async function createTopic(admin: Admin, topic: string): Promise<void> {
+  await admin.createTopics({
+    waitForLeaders: true,
+    topics: [{ topic, numPartitions: PARTITIONS, replicationFactor: 1 }],
+  })
+}
+
+export async function countRecords(admin: Admin, topic: string): Promise<number> {
+  // A topic made a moment ago may have no leader yet.
+  const offsets = await retry(() => admin.fetchTopicOffsets(topic), { attempts: 8, isRetriable: () => true })
+  return offsets.reduce((sum, { high }) => sum + Number(high), 0)
+}
+
+export async function copySlot(pool: Pool, to: string): Promise<void> {
+  await pool.query('select pg_copy_logical_replication_slot($1::name, $2::name)', [BASE_SLOT, to])
+}
+
+/** Rescore's own note of the slot, as if it had made it. */
+export async function adoptSlot(pool: Pool, slot: string): Promise<void> {
   await pool.query(
     `update rescore.capture set slot = $1::text,
        confirmed_lsn = (select confirmed_flush_lsn from pg_replication_slots where slot_name = $1::text)`,
-    [to],
+    [slot],
   )
 }
 
+/** Once its walsender has ended. @throws when that does not happen within a minute */
 export async function dropSlot(pool: Pool, slot: string): Promise<void> {
+  const deadline = performance.now() + RELEASE_WITHIN_MS
   for (;;) {
     const { rows } = await pool.query<{ active: boolean }>(
       'select active from pg_replication_slots where slot_name = $1',
@@ -65,25 +104,7 @@ export async function dropSlot(pool: Pool, slot: string): Promise<void> {
     )
     if (rows[0] === undefined) return
     if (!rows[0].active) await pool.query('select pg_drop_replication_slot($1)', [slot])
+    else if (performance.now() > deadline) throw new Error(`The slot ${slot} is still in use.`)
     else await sleep(50)
   }
-}
-
-export function startOurs(order: PublishOrder): ChildProcess {
-  const file = fileURLToPath(new URL('./children/publish.ts', import.meta.url))
-  const child = fork(file, [], {
-    stdio: ['ignore', 2, 2, 'ipc'],
-    execArgv: ['--disable-warning=TimeoutNegativeWarning'],
-  })
-  child.send(order)
-  return child
-}
-
-export async function endProcess(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const exited = once(child, 'exit')
-  child.kill('SIGTERM')
-  const patience = setTimeout(() => child.kill('SIGKILL'), END_MS)
-  await exited
-  clearTimeout(patience)
 }

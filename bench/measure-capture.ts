@@ -2,19 +2,17 @@
  * How fast capture reads a slot that was filled before, beside `pg_recvlogical` on the same write-ahead log.
  *
  * Two slots are made at one point, so both readers get the same transactions; each drain starts cold. pg_recvlogical is
- * PostgreSQL's own client and writes the raw stream to /dev/null: the ceiling of one slot.
+ * PostgreSQL's own client and hands on the raw stream: the ceiling of one slot.
  */
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
 import { ensureCapture } from '../src/capture/slot.ts'
 import { migrate } from '../src/db/migrate.ts'
 import { askChild } from './ask-child.ts'
 import type { DrainOrder, DrainResult } from './children/messages.ts'
 import type { BenchContext, BenchDatabase } from './context.ts'
 import type { Figures, Measurement } from './measurement.ts'
+import { drainByRecvlogical } from './recvlogical.ts'
 import { perSecond, round } from './statistics.ts'
 
-const run = promisify(execFile)
 const ROWS = 500_000
 const PUBLICATION = 'rescore'
 const TABLE_ROWS = 100_000
@@ -42,11 +40,6 @@ do $$ begin
   end loop;
 end $$`
 
-interface Drained {
-  readonly rowsPerSecond: number
-  readonly seconds: number
-}
-
 export const capture: Measurement = {
   name: 'capture',
   run: async (context) => {
@@ -73,7 +66,12 @@ async function drainBoth(context: BenchContext, perTransaction: number): Promise
   const order = { url: database.url, slot, publication: PUBLICATION, rows }
   const ours = await askChild<DrainOrder, DrainResult>('drain.ts', order, { signal })
   const rowsPerSecond = perSecond(ours.rows, ours.startToLastMs)
-  const theirs = await drainByRecvlogical(context, database, recvSlot, { rows, endLsn, publication: PUBLICATION })
+  const theirs = await drainByRecvlogical(context, database, {
+    slot: recvSlot,
+    publication: PUBLICATION,
+    rows,
+    endLsn,
+  })
   return {
     rows: ours.rows,
     transactions: ours.transactions,
@@ -103,26 +101,4 @@ export async function fill({ pool }: BenchDatabase, rows: number, perTransaction
   await pool.query('update public.captured set counter = 0 where id = 1')
   await pool.query('checkpoint')
   return found[0]?.lsn ?? '0/0'
-}
-
-export async function drainByRecvlogical(
-  { server, signal }: BenchContext,
-  { name }: BenchDatabase,
-  slot: string,
-  { rows, endLsn, publication }: { readonly rows: number; readonly endLsn: string; readonly publication: string },
-): Promise<Drained | { readonly skipped: string }> {
-  const program = 'pg_recvlogical'
-  const version = await run(program, ['--version']).catch(() => null)
-  if (version === null) return { skipped: 'pg_recvlogical is not on the PATH; the embedded PostgreSQL brings none.' }
-  const { password } = new URL(server.url)
-  const where = ['-h', '127.0.0.1', '-p', String(server.port), '-U', 'postgres', '-d', name]
-  const stream = ['-o', 'proto_version=1', '-o', `publication_names=${publication}`, '-o', 'messages=true']
-  const until = ['--endpos', endLsn]
-  const startedMs = performance.now()
-  await run(program, [...where, '-S', slot, '--start', '--no-loop', '-f', '/dev/null', ...stream, ...until], {
-    signal,
-    env: { ...process.env, PGPASSWORD: decodeURIComponent(password) },
-  })
-  const ms = performance.now() - startedMs
-  return { rowsPerSecond: perSecond(rows, ms), seconds: round(ms / 1000, 2) }
 }

@@ -13,7 +13,7 @@ import type { ServiceFigures, ServiceMessage, ServiceOrder, ServiceRequest } fro
 
 const PROGRAM = fileURLToPath(new URL('./children/service.ts', import.meta.url))
 /** The flags with which bin/rescore.js and the image start Node. */
-const AS_LAUNCHED = ['--max-semi-space-size=16']
+const AS_LAUNCHED = ['--max-semi-space-size=16', '--disable-warning=TimeoutNegativeWarning']
 const STOP_WITHIN_MS = 20_000
 const READY_WITHIN_MS = 120_000
 /** A question to a child whose event loop is busy. */
@@ -34,6 +34,8 @@ export interface ServiceProcess extends AsyncDisposable {
 export interface StartOptions extends ServiceOrder {
   readonly signal: AbortSignal
   readonly say: (text: string) => void
+  /** In its words. Default: service. */
+  readonly name?: string
 }
 
 class Running implements ServiceProcess {
@@ -44,7 +46,7 @@ class Running implements ServiceProcess {
   readonly #signal: AbortSignal
   readonly #ended = new AbortController()
 
-  constructor({ signal, say, ...order }: StartOptions) {
+  constructor({ signal, say, name = 'service', ...order }: StartOptions) {
     this.#url = order.url
     this.#signal = signal
     // BENCH_NODE_FLAGS: --cpu-prof and the like, for the service alone.
@@ -59,7 +61,7 @@ class Running implements ServiceProcess {
     )
     this.#child.once('error', (error) => this.#ended.abort(error))
     this.#child.on('message', (message: ServiceMessage) => {
-      if (message.type === 'warning') say(`service: ${message.message} ${JSON.stringify(message.fields)}`)
+      if (message.type === 'warning') say(`${name}: ${message.message} ${JSON.stringify(message.fields)}`)
       if (message.type === 'failed') this.#ended.abort(new Error(`The service failed: ${message.message}`))
     })
     this.#send({ type: 'start', order })

@@ -9,6 +9,10 @@ create table rescore.capture (
   timeline integer not null,
   slot text not null,
   publication text not null,
+  -- 'embedded'; or 'kafka <cluster> <prefix>', 'debezium <cluster> <prefix>': changes travel one way only, because what
+  -- another way still holds would never be read.
+  carrier text not null default 'embedded',
+  -- '0/0' where the slot is Debezium's.
   confirmed_lsn pg_lsn not null,
   heartbeat_at timestamptz not null default now(),
   created_at timestamptz not null default now()
@@ -28,6 +32,8 @@ create table rescore.stage_position (
   index integer not null,
   -- Next offset to read: where a consumer starts, never what decides whether a record is new.
   next_offset bigint not null default 0,
+  -- Offset at which the stage began to read the partition: records before it are of no concern, whatever their position.
+  begin_offset bigint not null default 0,
   reflected_lsn pg_lsn not null,
   reflected_at timestamptz,
   -- from, until, from, until …: what is reflected at or above `from` holds only once every partition has passed `until`.
@@ -49,6 +55,17 @@ create table rescore.shared_stage (
   sweeps_done integer not null default 0,
   barrier_at timestamptz not null default '-infinity'
 );
+
+-- Which features of an entity were computed in which snapshots, so that workers that share the stage do not compute for
+-- the same change twice. Only memory of work: empty after a crash, nothing is lost with it, and no backup needs it.
+create unlogged table rescore.computed (
+  -- Entity, and a hash of its features in their order: what the bits of `notes` mean.
+  program text not null,
+  key text not null,
+  -- `snapshot bits|snapshot bits…`, the newest first
+  notes text not null,
+  primary key (program, key)
+) with (fillfactor = 50);
 
 -- Records of a topic that could not be decoded, kept whole with their reason; the rest went through.
 create table rescore.dead_letter (
@@ -222,6 +239,8 @@ create table rescore.stage_status (
   sweeping boolean not null default false,
   last_error text,
   last_error_at timestamptz,
+  -- [{topic, partition, records, since}]: what the group has given to the worker, and what waits there since when
+  assigned jsonb not null default '[]',
   updated_at timestamptz not null default clock_timestamp(),
   primary key (stage, worker)
 );

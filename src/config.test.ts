@@ -14,6 +14,7 @@ test('every wrong variable is named at once, its value is not', () => {
 test('an empty variable counts as not set', () => {
   expect(readEnvironment({ DATABASE_URL: '', LOG_LEVEL: '' })).toEqual({
     LOG_LEVEL: 'info',
+    RESCORE_METRICS_HOST: '127.0.0.1',
     RESCORE_SLOT: 'rescore',
     RESCORE_PUBLICATION: 'rescore',
   })
@@ -34,4 +35,11 @@ test('a file without the default export, or that throws, is named', async () => 
   const broken = mkdtempSync(join(tmpdir(), 'rescore-config-'))
   writeFileSync(join(broken, 'rescore.config.mjs'), "throw new Error('no such feature')")
   await expect(loadProject(broken)).rejects.toThrow(/rescore\.config\.mjs.*no such feature/)
+})
+
+test('the port for metrics is a port, any, or none', () => {
+  const portOf = (RESCORE_METRICS_PORT: string) => readEnvironment({ RESCORE_METRICS_PORT }).RESCORE_METRICS_PORT
+  expect(['9464', '0', 'off', ''].map(portOf)).toEqual([9464, 0, 'off', undefined])
+  for (const wrong of ['no', '70000', '1.5'])
+    expect(() => portOf(wrong)).toThrow(/RESCORE_METRICS_PORT: must be a port/)
 })

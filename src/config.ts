@@ -25,6 +25,14 @@ const environmentSchema = z.object({
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   RESCORE_SLOT: identifier.default('rescore'),
   RESCORE_PUBLICATION: identifier.default('rescore'),
+  RESCORE_METRICS_HOST: z.string().default('127.0.0.1'),
+  RESCORE_METRICS_PORT: z
+    .string()
+    .refine((text) => text === 'off' || (/^\d{1,5}$/.test(text) && Number(text) <= 65_535), {
+      error: "must be a port, 0 for any free one, or 'off'",
+    })
+    .transform((text) => (text === 'off' ? ('off' as const) : Number(text)))
+    .optional(),
 })
 
 export type Environment = z.infer<typeof environmentSchema>

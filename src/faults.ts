@@ -32,6 +32,8 @@ export const BUGS = [
   'readers-forgotten',
   /** Workers that share a stage recompute a key without holding it. */
   'keys-not-held',
+  /** A worker computes what another has computed with the same changes in sight. */
+  'computed-again',
 ] as const
 export type Bug = (typeof BUGS)[number]
 

@@ -1,26 +1,73 @@
 /**
- * How a process of many parts ends.
+ * How a process of many parts ends, and what its parts tell.
  * Invariant: all parts have ended before anything they use is closed, and nothing ends silently.
  */
+import type { BudgetBook } from './connect/budget.ts'
+import type { ConnectLog } from './connect/options.ts'
+import type { Connector } from './define/index.ts'
 import { asError } from './errors.ts'
+import type { Health } from './observe/health.ts'
+import type { Metrics } from './observe/metrics.ts'
+
+export interface RunningPart {
+  readonly name: string
+  readonly ended: Promise<void>
+}
+
+export interface Ending {
+  /** Aborted by the first part that fails; ends the others. */
+  readonly failure: AbortController
+  /** The caller's wish to stop. */
+  readonly outer: AbortSignal
+  readonly health: Health
+  readonly log: ConnectLog
+  readonly cleanUp: () => Promise<void>
+}
 
 /** Waits for every part; the first failure aborts the others and is thrown after all have ended. */
-export async function finish(
-  running: readonly Promise<void>[],
-  failure: AbortController,
-  outer: AbortSignal,
-  cleanUp: () => Promise<void>,
-): Promise<void> {
+export async function finish(parts: readonly RunningPart[], ending: Ending): Promise<void> {
+  const { failure, outer, health, log, cleanUp } = ending
   let first: Error | undefined
   await Promise.all(
-    running.map((part) =>
-      part.catch((error: unknown) => {
-        if (outer.aborted || first !== undefined) return
-        first = asError(error)
+    parts.map(async ({ name, ended }) => {
+      try {
+        await ended
+        health.set(name, 'ended')
+      } catch (thrown) {
+        const error = asError(thrown)
+        if (outer.aborted || first !== undefined) {
+          health.set(name, 'ended')
+          // Told to end, most parts say so with the reason they were given.
+          if (error !== outer.reason && error !== first) {
+            log.warn({ part: name, error: error.message }, 'A part failed while it was ending.')
+          }
+          return
+        }
+        first = error
+        health.failed(name, error)
         failure.abort(first)
-      }),
-    ),
+      }
+    }),
   )
   await cleanUp()
   if (first !== undefined) throw first
+}
+
+/** Series of the connectors that a process may run, from the start on. */
+export function watchConnectors(metrics: Metrics, connectors: readonly Connector[], budgets: BudgetBook): void {
+  for (const connector of connectors) {
+    metrics.watchStreams(
+      connector.name,
+      connector.streams.map(({ name }) => name),
+    )
+    for (const declared of connector.budgets) {
+      const budget = budgets.of(connector.credential, declared)
+      metrics.watchBudget({
+        connector: connector.name,
+        budget: declared.key,
+        started: () => budget.started,
+        left: () => budget.left(),
+      })
+    }
+  }
 }

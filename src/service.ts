@@ -15,6 +15,7 @@ import { acquireLease } from './db/lease.ts'
 import { migrate } from './db/migrate.ts'
 import { createPool, type Pool } from './db/pool.ts'
 import type { ProjectConfig } from './define/index.ts'
+import { prepareDeliveries } from './deliver/prepare.ts'
 import { asError } from './errors.ts'
 import type { Faults } from './faults.ts'
 import { capturedTables, featureTables } from './graph/captured-tables.ts'
@@ -26,11 +27,14 @@ import { EmbeddedLog } from './log/embedded/embedded-log.ts'
 import type { Report, Stage } from './log/stage.ts'
 import { ensurePosition, readPosition } from './log/stage-position.ts'
 import { runStage } from './log/stage-runner.ts'
+import { Health } from './observe/health.ts'
+import { Metrics } from './observe/metrics.ts'
 import { StageStatusWriter } from './observe/stage-status.ts'
+import { outsideParts } from './outside.ts'
 import { createRecomputeStage, type RecomputeStage } from './recompute/stage.ts'
 import { loadModels, type ModelSet } from './score/registry.ts'
 import { createScoreStage, type ScoreStage } from './score/stage.ts'
-import { finish } from './service-parts.ts'
+import { finish, type RunningPart, watchConnectors } from './service-parts.ts'
 
 export interface ServiceOptions {
   readonly url: string
@@ -46,6 +50,9 @@ export interface ServiceOptions {
   readonly faults?: Faults | undefined
   /** Entries a stage takes at once. Default 5,000 for recompute, 1,000 for score. */
   readonly maxEntries?: number
+  /** Told how the parts are. */
+  readonly health?: Health
+  readonly metrics?: Metrics
   /** Entries held in memory between capture and stages, bytes. Default 16 MiB. */
   readonly maxLogBytes?: number
 }
@@ -78,6 +85,7 @@ async function prepare(pool: Pool, options: ServiceOptions, graph: Graph, stages
     await prepareConnector({ pool, connector, foreignKeys: pathColumns(graph) })
   }
   for (const stage of stages) await stage.deploy(pool)
+  await prepareDeliveries(pool, graph, config.deliver ?? [])
   const filled = config.connectors.flatMap(({ streams }) => streams.flatMap(({ tables }) => tables.map(({ id }) => id)))
   await ensureCapture(pool, {
     slot,
@@ -92,7 +100,7 @@ async function prepare(pool: Pool, options: ServiceOptions, graph: Graph, stages
  * @throws RescoreError of fate `stop` when the set-up, the definitions, a model or the database is not usable
  */
 export async function startService(options: ServiceOptions): Promise<Service> {
-  const { url, config, log } = options
+  const { url, config, log, health = new Health(), metrics = new Metrics() } = options
   const failure = new AbortController()
   const signal = AbortSignal.any([options.signal, failure.signal])
   const graph = compileGraph(config)
@@ -110,10 +118,14 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     const lease = await acquireLease(url, signal)
     const keeping = lease.keep(signal)
     try {
-      const parts = await wire({ ...options, signal }, pool, graph, models)
-      const done = finish([keeping, ...parts.running], failure, options.signal, async () => {
+      const parts = await wire({ ...options, signal, metrics }, pool, graph, models)
+      const running = [{ name: 'lease', ended: keeping }, ...parts.running]
+      for (const { name } of running) health.set(name, 'running')
+      health.started()
+      const cleanUp = async () => {
         await Promise.all([models?.[Symbol.asyncDispose](), pool.end()])
-      })
+      }
+      const done = finish(running, { failure, outer: options.signal, health, log, cleanUp })
       return { graph, pool, recompute: parts.recompute, score: parts.score, done }
     } catch (error) {
       failure.abort(error)
@@ -130,12 +142,18 @@ function landingFaults(faults: Faults): ConnectFaults {
   return { beforeLand: () => faults.hit('connect:before-land'), afterLand: () => faults.hit('connect:after-land') }
 }
 
-async function wire(options: ServiceOptions, pool: Pool, graph: Graph, models: ModelSet) {
-  const { url, config, signal, log, strict = false, faults, maxEntries } = options
+async function wire(
+  options: ServiceOptions & { readonly metrics: Metrics },
+  pool: Pool,
+  graph: Graph,
+  models: ModelSet,
+) {
+  const { url, config, signal, log, strict = false, faults, maxEntries, metrics } = options
   const withFaults = faults === undefined ? {} : { faults }
   let status: StageStatusWriter | null = null
   const report: Report = (event) => {
     status?.add(event)
+    metrics.stageEvent(event)
     options.report?.(event)
   }
   const recompute = createRecomputeStage({ graph, report, strict })
@@ -152,6 +170,14 @@ async function wire(options: ServiceOptions, pool: Pool, graph: Graph, models: M
     stages: positions,
     ...(maxLogBytes === undefined ? {} : { maxBytes: maxLogBytes }),
   })
+  for (const { name, counters } of [recompute, score]) {
+    metrics.watchStage({
+      name,
+      counters: () => counters,
+      backlog: () => changes.backlog(name),
+      pendingSinceMs: () => changes.pendingSinceMs(name),
+    })
+  }
   const onError = (error: Error) => log.warn({ error: error.message }, 'The status of the stages could not be written.')
   status = new StageStatusWriter({
     pool,
@@ -180,24 +206,34 @@ async function wire(options: ServiceOptions, pool: Pool, graph: Graph, models: M
     ...(maxEntries === undefined ? {} : { maxEntries }),
   }
   const budgets = new BudgetBook()
-  const { reportConnector } = options
-  const running = [
-    capture.run(),
-    runStage({ ...shared, stage: recompute }),
-    runStage({ ...shared, stage: score, maxEntries: maxEntries ?? SCORE_ENTRIES }),
-    status.run(signal),
-    ...config.connectors.map((connector) =>
-      superviseConnector({
-        pool,
-        connector,
-        signal,
-        log,
-        budgets,
-        foreignKeys: pathColumns(graph),
-        ...(reportConnector === undefined ? {} : { report: reportConnector }),
-        ...(faults === undefined ? {} : { faults: landingFaults(faults) }),
-      }),
-    ),
+  watchConnectors(metrics, config.connectors, budgets)
+  const connectors = {
+    pool,
+    signal,
+    log,
+    budgets,
+    foreignKeys: pathColumns(graph),
+    report: (event: Parameters<ConnectReport>[0]) => {
+      metrics.connectorEvent(event)
+      options.reportConnector?.(event)
+    },
+    ...(faults === undefined ? {} : { faults: landingFaults(faults) }),
+  }
+  // Before any part runs: what fails here must leave none behind.
+  const outside = await outsideParts({ ...connectors, config, faults })
+  const running: readonly RunningPart[] = [
+    { name: 'capture', ended: capture.run() },
+    { name: recompute.name, ended: runStage({ ...shared, stage: recompute }) },
+    {
+      name: score.name,
+      ended: runStage({ ...shared, stage: score, maxEntries: maxEntries ?? SCORE_ENTRIES }),
+    },
+    { name: 'status', ended: status.run(signal) },
+    ...config.connectors.map((connector) => ({
+      name: `connector ${connector.name}`,
+      ended: superviseConnector({ ...connectors, connector }),
+    })),
+    ...outside,
   ]
   return { recompute, score, running }
 }

@@ -1,4 +1,5 @@
 /** What passes between the bench and the processes it starts; structured-cloneable, one type each way. */
+import type { Part } from '../../src/shared-process.ts'
 import type { MemoryUse } from '../memory-of.ts'
 import type { Variant } from '../project/features.ts'
 import type { Portal } from '../project/hubspot.ts'
@@ -8,6 +9,14 @@ export interface ServiceOrder {
   readonly slot: string
   /** The batch recipe's project in a variant, or the repository's own on a simulated portal. */
   readonly project: Variant | Portal
+  /** One process of several over Kafka; without it, all of the service on the embedded log. */
+  readonly shared?: SharedOrder
+}
+
+export interface SharedOrder {
+  readonly brokers: string
+  readonly prefix: string
+  readonly parts: readonly Part[]
 }
 
 export interface ServiceCounts {
@@ -18,6 +27,8 @@ export interface ServiceCounts {
   /** Entities looked at, features computed, feature rows written: committed batches and sweeps alike. */
   readonly entitiesHandled: number
   readonly featuresComputed: number
+  /** Over Kafka: those that some worker had to compute; more computed than needed is work done twice. */
+  readonly featuresNeeded: number
   readonly featureRowsWritten: number
   readonly classificationsWritten: number
 }

@@ -18,6 +18,8 @@ export interface PublishOrder {
 
 const ending = new AbortController()
 process.on('SIGTERM', () => ending.abort(new Error('Terminated.')))
+// Without the bench nobody would ever stop it.
+process.on('disconnect', () => ending.abort(new Error('The bench is gone.')))
 
 onOrder<PublishOrder>(async ({ brokers, table, ...order }) => {
   const settings = readKafkaSettings({ KAFKA_BROKERS: brokers, KAFKA_PREFIX: order.prefix })
@@ -32,5 +34,5 @@ onOrder<PublishOrder>(async ({ brokers, table, ...order }) => {
   })
   await publishChanges({ ...order, pool, kafka, tables: [table], signal: ending.signal })
   await pool.end()
-  process.disconnect()
+  if (process.connected) process.disconnect()
 })

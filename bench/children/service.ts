@@ -1,28 +1,39 @@
 /**
  * The service under test, in a process of its own: started by a message, stopped by SIGTERM, tells its figures when
- * asked. Wired exactly as `rescore start` wires it; events are counted, never passed on, so that telling costs nothing.
+ * asked. Wired exactly as `rescore start` wires it, alone or as one of several over Kafka; events are counted, never passed on, so that telling costs nothing.
  */
 import { asError } from '../../src/errors.ts'
+import { readKafkaSettings } from '../../src/log/kafka/settings.ts'
 import type { StageEvent } from '../../src/log/stage.ts'
-import { type Service, startService } from '../../src/service.ts'
+import { type ServiceOptions, startService } from '../../src/service.ts'
+import type { AnyStage } from '../../src/shared-process.ts'
+import { startSharedService } from '../../src/shared-service.ts'
 import { memoryOfSelf } from '../memory-of.ts'
 import { benchProject } from '../project/config.ts'
 import { hubspotProject } from '../project/hubspot.ts'
-import type { ServiceCounts, ServiceMessage, ServiceOrder, ServiceRequest } from './messages.ts'
+import type { ServiceCounts, ServiceMessage, ServiceOrder, ServiceRequest, SharedOrder } from './messages.ts'
 import { onOrder, tell } from './process.ts'
 
 /** What only events tell; the rest is counted by the stages. */
 const seen = { batches: 0, entries: 0, sweeps: 0, failed: 0 }
-let service: Service | null = null
+/** The objects of a stage in this process. */
+let stagesOf: (name: 'recompute' | 'score') => readonly AnyStage[] = () => []
 
 function counts(): ServiceCounts {
-  const { handled = 0, computed = 0, written = 0 } = service?.recompute.counters ?? {}
+  const sum = { handled: 0, computed: 0, needed: 0, written: 0 }
+  for (const { counters } of stagesOf('recompute')) {
+    sum.handled += counters.handled
+    sum.computed += counters.computed
+    sum.needed += 'needed' in counters ? counters.needed : 0
+    sum.written += counters.written
+  }
   return {
     ...seen,
-    entitiesHandled: handled,
-    featuresComputed: computed,
-    featureRowsWritten: written,
-    classificationsWritten: service?.score.counters.written ?? 0,
+    entitiesHandled: sum.handled,
+    featuresComputed: sum.computed,
+    featuresNeeded: sum.needed,
+    featureRowsWritten: sum.written,
+    classificationsWritten: stagesOf('score').reduce((all, { counters }) => all + counters.written, 0),
   }
 }
 
@@ -44,10 +55,9 @@ process.on('SIGTERM', () => stopping.abort(new Error('SIGTERM')))
 // Without the bench nobody would ever stop it.
 process.on('disconnect', () => stopping.abort(new Error('The bench is gone.')))
 
-async function run({ url, slot, project }: ServiceOrder): Promise<void> {
+async function run({ url, slot, project, shared }: ServiceOrder): Promise<void> {
   const config = 'url' in project ? hubspotProject(project) : benchProject(project)
-  say({ type: 'starting' })
-  service = await startService({
+  const options: ServiceOptions = {
     url,
     config,
     slot,
@@ -55,9 +65,32 @@ async function run({ url, slot, project }: ServiceOrder): Promise<void> {
     signal: stopping.signal,
     log: { info: () => undefined, warn: (fields, message) => say({ type: 'warning', message, fields }) },
     report: count,
-  })
+  }
+  say({ type: 'starting' })
+  const running = shared === undefined ? await startAlone(options) : await startShared(options, shared)
   say({ type: 'ready' })
-  await service.done
+  await Promise.all(running)
+}
+
+async function startAlone(options: ServiceOptions): Promise<Promise<void>[]> {
+  const { recompute, score, done } = await startService(options)
+  stagesOf = (name) => (name === 'recompute' ? [recompute] : [score])
+  return [done]
+}
+
+async function startShared(options: ServiceOptions, { brokers, prefix, parts }: SharedOrder): Promise<Promise<void>[]> {
+  const kafka = readKafkaSettings({ KAFKA_BROKERS: brokers, KAFKA_PREFIX: prefix })
+  if (kafka === null) throw new TypeError('no brokers')
+  // Each sharing out makes kafkajs tell of every request the group refused meanwhile.
+  const log = {
+    ...options.log,
+    warn: (fields: object, message: string) => {
+      if (!message.startsWith('Kafka client: ')) options.log.warn(fields, message)
+    },
+  }
+  const { stages, done } = await startSharedService({ ...options, log, kafka, parts: new Set(parts) })
+  stagesOf = (name) => stages.get(name) ?? []
+  return [done]
 }
 
 async function figures(): Promise<ServiceMessage> {
@@ -77,5 +110,5 @@ onOrder<ServiceRequest>(async (request) => {
     say({ type: 'failed', message: asError(error).message })
     process.exitCode = 1
   }
-  process.disconnect()
+  if (process.connected) process.disconnect()
 })

@@ -110,7 +110,7 @@ describeWithJava('capture into Kafka, the broker', () => {
     await eventually(async () => expect((await slotOf(db)).confirmed).toBeGreaterThan(killedAt))
   })
 
-  test('frozen for longer than an attempt may take: the connection is given up, and it goes on after', async () => {
+  test('frozen for longer than an attempt may take: the connection is given up, and what it has heard twice it keeps once', async () => {
     await using broker = await startBroker()
     await using db = await createItems('frozen')
     await using publishing = await setUpPublishing(db, broker.brokers, [TABLE])
@@ -122,5 +122,27 @@ describeWithJava('capture into Kafka, the broker', () => {
     await eventually(() => expect(running.errors.length).toBeGreaterThan(1))
     broker.signal('SIGCONT')
     await eventually(() => expectHistories(publishing, [1, 2, 3]), { deadlineMs: 60_000 })
+    await raise(db, [4])
+    await eventually(() => expectHistories(publishing, [1, 2, 3, 4]))
+    expect(publishing.records.length).toBe(4 * ROWS)
+  })
+
+  test('frozen at a clean stop: the end waits for it as long as it may, and the slot stays where it is', async () => {
+    await using broker = await startBroker()
+    await using db = await createItems('stopped')
+    await using publishing = await setUpPublishing(db, broker.brokers, [TABLE])
+    const first = publishing.start({ drainMs: 300 })
+    await raise(db, [1])
+    await eventually(() => expectHistories(publishing, [1]))
+    await eventually(async () => expect((await slotOf(db)).unread).toBeLessThan(4_096))
+    broker.signal('SIGSTOP')
+    await raise(db, [2])
+    const { rows } = await db.query<{ lsn: string }>('select pg_current_wal_lsn()::text as lsn')
+    await eventually(async () => expect((await slotOf(db)).unread).toBeLessThan(4_096))
+    await first.stop()
+    expect((await slotOf(db)).confirmed).toBeLessThan(parseLsn(rows[0]?.lsn ?? '0/0'))
+    broker.signal('SIGCONT')
+    await using _ = publishing.start()
+    await eventually(() => expectHistories(publishing, [1, 2]), { deadlineMs: 60_000 })
   })
 })

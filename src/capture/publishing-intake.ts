@@ -14,26 +14,25 @@ import { BARRIER_PREFIX } from '../log/log.ts'
 import { END_OF_TRANSACTION } from '../log/position.ts'
 import { corrupt } from './corrupt.ts'
 import type { Published } from './publishing-commits.ts'
+import { type FlowOptions, PublishingFlow } from './publishing-flow.ts'
 import { ChangeLsn } from './publishing-frame.ts'
 import { RecordWriter, writeRow } from './publishing-records.ts'
 import { readDescription, resolveRelation } from './publishing-relation.ts'
 import { type OpenTransaction, readBegin } from './publishing-transaction.ts'
 import { Reader } from './reader.ts'
-import type { Intake, Valve } from './replicate.ts'
+import type { Intake } from './replicate.ts'
 
-/** Not yet acknowledged by the brokers: above this the socket is paused, and below half of it read again. */
-const HIGH_WATER_BYTES = 16 * 1_048_576
-
-export interface IntakeOptions {
+export interface IntakeOptions extends Omit<FlowOptions, 'publisher'> {
   readonly pool: Pool
   readonly source: EnvelopeSource
   readonly types: EncodeTypes
-  readonly highWaterBytes?: number
   readonly published: Published
   /** Topic of `schema.table`. */
   readonly topicOf: (table: string) => string
-  readonly valve: Valve
 }
+
+/** What the embedded log still wrote before this way was taken (carrier.ts): it published its own positions too. */
+const POSITIONS = 'rescore.stage_position'
 
 interface Table {
   readonly encoder: RowEncoder
@@ -42,9 +41,10 @@ interface Table {
 
 export class PublishingIntake implements Intake {
   readonly #options: IntakeOptions
-  readonly #highWater: number
+  readonly #flow: PublishingFlow
   readonly #system: Buffer
-  readonly #tables = new Map<number, Table>()
+  /** Null: carried on the embedded log alone. */
+  readonly #tables = new Map<number, Table | null>()
   readonly #records: RecordWriter
   readonly #lsn = new ChangeLsn()
   /** Messages that came while a table was looked up, copied. */
@@ -52,14 +52,13 @@ export class PublishingIntake implements Intake {
   #lookups: Promise<void> | null = null
   #transaction: OpenTransaction | null = null
   #previousEndLsn: bigint | null = null
-  #isPaused = false
   #isOver = false
   #failed = Promise.withResolvers<never>()
   receivedLsn = 0n
 
   constructor(options: IntakeOptions) {
     this.#options = options
-    this.#highWater = options.highWaterBytes ?? HIGH_WATER_BYTES
+    this.#flow = new PublishingFlow({ ...options, publisher: options.published.publisher })
     this.#system = Buffer.from(options.source.system)
     this.#records = new RecordWriter(options.published.publisher)
     // Looked at by `work`, which may not have started.
@@ -67,10 +66,11 @@ export class PublishingIntake implements Intake {
   }
 
   take(message: Buffer): void {
+    if (this.#isOver) return
     this.#lsn.read(message)
     if (this.#lookups === null) this.#handle(message)
     else this.#waiting.push({ message: Buffer.from(message), high: this.#lsn.high, low: this.#lsn.low })
-    this.#push()
+    this.#flow.push(this.#lookups !== null)
   }
 
   async work(over: AbortSignal): Promise<void> {
@@ -88,10 +88,13 @@ export class PublishingIntake implements Intake {
 
   /** The publisher has room again. */
   progressed(): void {
-    const { publisher } = this.#options.published
-    if (!this.#isPaused || this.#lookups !== null || publisher.bytes > this.#highWater / 2) return
-    this.#isPaused = false
-    this.#options.valve.resume()
+    this.#flow.progressed(this.#lookups !== null)
+  }
+
+  /** Waits, for a bounded time, until the brokers have all that was taken: what they have need not come again. */
+  async drain(): Promise<void> {
+    this.#end()
+    await this.#flow.drain()
   }
 
   finishedLsn(): bigint {
@@ -100,18 +103,10 @@ export class PublishingIntake implements Intake {
   }
 
   isIdle(): boolean {
+    // Once it is over messages are passed over, so a keep-alive may stand behind some of them.
+    if (this.#isOver) return false
     const { publisher, commits } = this.#options.published
     return publisher.bytes === 0 && commits.isEmpty && this.#transaction === null && this.#waiting.length === 0
-  }
-
-  /** Sends on what was added, and stops reading while too much is outstanding. */
-  #push(): void {
-    const { publisher } = this.#options.published
-    publisher.flush()
-    if (publisher.bytes > this.#highWater || this.#lookups !== null) {
-      this.#isPaused = true
-      this.#options.valve.pause()
-    }
   }
 
   #handle(message: Buffer): void {
@@ -177,7 +172,7 @@ export class PublishingIntake implements Intake {
     return this.#options.published.takes(transaction.commitLsn, index + 1) ? index : null
   }
 
-  #table(relid: number): Table {
+  #table(relid: number): Table | null {
     const table = this.#tables.get(relid)
     if (table === undefined) throw corrupt(`a row of table ${relid}, which it did not describe`)
     return table
@@ -187,7 +182,9 @@ export class PublishingIntake implements Intake {
     const transaction = this.#open()
     const index = this.#index(transaction)
     if (index === null) return
-    const { encoder, places } = this.#table(message.readUInt32BE(1))
+    const table = this.#table(message.readUInt32BE(1))
+    if (table === null) return
+    const { encoder, places } = table
     const kind = encoder.row(message, transaction, this.#lsn.high, this.#lsn.low, Date.now())
     writeRow(this.#records, kind, encoder, places, transaction.headers, index)
   }
@@ -197,9 +194,10 @@ export class PublishingIntake implements Intake {
     const count = reader.uint32()
     reader.uint8()
     for (let each = 0; each < count; each += 1) {
-      const { encoder, places } = this.#table(reader.uint32())
+      const found = this.#table(reader.uint32())
       const index = this.#index(transaction)
-      if (index === null) continue
+      if (index === null || found === null) continue
+      const { encoder, places } = found
       encoder.truncate(transaction, this.#lsn.high, this.#lsn.low, Date.now())
       this.#records.add(places, null, encoder.value, transaction.headers, index)
     }
@@ -222,6 +220,10 @@ export class PublishingIntake implements Intake {
   #describe(message: Buffer): void {
     const described = readDescription(message)
     const table = `${described.schema}.${described.name}`
+    if (table === POSITIONS) {
+      this.#tables.set(described.relid, null)
+      return
+    }
     const topic = this.#options.topicOf(table)
     const places = this.#options.published.publisher.topics.get(topic)
     if (places === undefined) throw corrupt(`changes of ${table}, which has no topic`)
@@ -243,7 +245,7 @@ export class PublishingIntake implements Intake {
       if (this.#lookups === null) this.#handle(message)
       else this.#waiting.push({ message, high, low })
     }
-    this.#push()
+    this.#flow.push(this.#lookups !== null)
     this.progressed()
   }
 }

@@ -53,6 +53,8 @@ export interface Intake {
   isIdle(): boolean
   /** End of the last commit received. */
   readonly receivedLsn: bigint
+  /** Called when the signal aborts, with the socket paused: what is then finished is confirmed before the end. */
+  drain?(): Promise<void>
 }
 
 interface Connection {
@@ -98,9 +100,11 @@ export class Replication {
     this.#confirmed = (await recognise(pool, slot)).confirmedLsn
     const ending = new AbortController()
     const over = AbortSignal.any([signal, ending.signal])
-    const connection = this.#connect()
+    const leaving = new AbortController()
+    if (signal.aborted) leaving.abort(signal.reason)
+    const connection = this.#connect(leaving.signal)
     const { session, intake } = connection
-    const parts = [intake.work(over), this.#confirmRegularly(connection, over)]
+    const parts = [intake.work(over), this.#confirmRegularly(connection, over), this.#leave(connection, over, leaving)]
     // Whatever ends first ends the others, and all have ended before the next connection: two of them would interleave.
     const guarded = parts.map((part) => part.catch((error: unknown) => session.fail(error)))
     try {
@@ -111,8 +115,22 @@ export class Replication {
     }
   }
 
-  #connect(): Connection {
-    const { url, slot, publication, signal, statusEveryMs = 10_000, silenceMs = 120_000 } = this.#options
+  /** The end that was asked for: what is in flight first, then the connection. */
+  async #leave(connection: Connection, over: AbortSignal, leaving: AbortController): Promise<void> {
+    await aborted(over)
+    try {
+      // Otherwise the connection is gone already.
+      if (!this.#options.signal.aborted || connection.intake.drain === undefined) return
+      connection.session.pause()
+      await connection.intake.drain()
+      await this.#confirm(connection)
+    } finally {
+      leaving.abort(over.reason)
+    }
+  }
+
+  #connect(signal: AbortSignal): Connection {
+    const { url, slot, publication, statusEveryMs = 10_000, silenceMs = 120_000 } = this.#options
     const valve: Valve = { pause: () => session.pause(), resume: () => session.resume() }
     const intake = this.#open(valve)
     const session: Session = openSession({
@@ -179,6 +197,14 @@ export class Replication {
       cause: error,
     })
   }
+}
+
+/** Resolves when the signal aborts. */
+function aborted(signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  signal.addEventListener('abort', () => resolve(), { once: true })
+  if (signal.aborted) resolve()
+  return promise
 }
 
 function sqlState(error: unknown): string {

@@ -8,49 +8,14 @@
 import { formatLsn, parseLsn } from '../db/lsn.ts'
 import { type Pool, quoteTable, withTransaction } from '../db/pool.ts'
 import { RescoreError } from '../errors.ts'
+import { type Carrier, EMBEDDED, readCarrier, refuseOtherCarrier } from './carrier.ts'
+import { type Identity, identify, RESYNC, readLeft, recogniseDatabase, refuse } from './identity.ts'
 import { ensureIdentities, ensurePublication, type WatchedTables } from './publication.ts'
 
 export interface CaptureSetup extends WatchedTables {
   readonly slot: string
-}
-
-function refuse(code: string, message: string, mend: string): RescoreError {
-  return new RescoreError({ code, fate: 'stop', message, mend })
-}
-
-const RESYNC = 'Run `rescore resync`: it makes a new slot and recomputes everything behind live changes.'
-
-interface Identity {
-  readonly system: string
-  readonly timeline: number
-  readonly walLsn: bigint
-}
-
-async function identify(pool: Pool): Promise<Identity> {
-  const { rows } = await pool.query<{
-    system: string
-    timeline: number | null
-    wal: string | null
-    wal_level: string
-  }>(
-    `select system_identifier::text as system, current_setting('wal_level') as wal_level,
-            case when not pg_is_in_recovery() then
-              ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::integer end as timeline,
-            case when not pg_is_in_recovery() then pg_current_wal_insert_lsn()::text end as wal
-     from pg_control_system()`,
-  )
-  const row = rows[0]
-  if (row === undefined || row.timeline === null || row.wal === null) {
-    throw refuse('CAPTURE_STANDBY', 'This PostgreSQL is a standby: it cannot be written to.', 'Connect to the primary.')
-  }
-  if (row.wal_level !== 'logical') {
-    throw refuse(
-      'CAPTURE_WAL_LEVEL',
-      `wal_level is '${row.wal_level}'; changes can only be read at 'logical'.`,
-      "alter system set wal_level = 'logical', then restart PostgreSQL.",
-    )
-  }
-  return { system: row.system, timeline: row.timeline, walLsn: parseLsn(row.wal) }
+  /** What the changes will travel by. Default: the embedded log. */
+  readonly carrier?: Carrier
 }
 
 interface SlotRow {
@@ -88,7 +53,7 @@ export function publicationLost(slot: string): RescoreError {
 }
 
 async function createSlot(pool: Pool, setup: CaptureSetup, identity: Identity): Promise<void> {
-  const { slot, publication, createTimeoutMs = 30_000 } = setup
+  const { slot, publication, createTimeoutMs = 30_000, carrier = EMBEDDED } = setup
   const client = await pool.connect()
   try {
     // Creating a slot waits for every transaction that is open; bounded, so that the blocker can be named.
@@ -108,32 +73,13 @@ async function createSlot(pool: Pool, setup: CaptureSetup, identity: Identity): 
         })
       })
     await client.query(
-      `insert into rescore.capture (system_id, timeline, slot, publication, confirmed_lsn) values ($1, $2, $3, $4, $5)`,
-      [identity.system, identity.timeline, slot, publication, rows[0]?.lsn ?? formatLsn(identity.walLsn)],
+      `insert into rescore.capture (system_id, timeline, slot, publication, carrier, confirmed_lsn)
+       values ($1, $2, $3, $4, $5, $6)`,
+      [identity.system, identity.timeline, slot, publication, carrier, rows[0]?.lsn ?? formatLsn(identity.walLsn)],
     )
   } finally {
     client.release(true)
   }
-}
-
-interface Left {
-  readonly system_id: string
-  readonly timeline: number
-  readonly slot: string
-  readonly confirmed: string
-  readonly furthest: string
-  readonly is_published: boolean
-}
-
-/** What Rescore noted when it left; undefined before the first start and after a resync. */
-async function readLeft(pool: Pool): Promise<Left | undefined> {
-  const { rows } = await pool.query<Left>(
-    `select system_id, timeline, slot, confirmed_lsn::text as confirmed,
-            greatest(confirmed_lsn, (select max(lsn) from rescore.stage_position))::text as furthest,
-            exists (select from pg_publication where pubname = publication) as is_published
-     from rescore.capture`,
-  )
-  return rows[0]
 }
 
 /**
@@ -145,20 +91,7 @@ export async function recognise(pool: Pool, slotName: string): Promise<{ readonl
   if (left === undefined) {
     throw refuse('CAPTURE_NOT_SET_UP', 'This database was never set up for capture, or is being resynced.', RESYNC)
   }
-  if (left.system_id !== identity.system || left.timeline !== identity.timeline) {
-    throw refuse(
-      'CAPTURE_OTHER_DATABASE',
-      `This database is system ${identity.system}, timeline ${identity.timeline}; Rescore left ${left.system_id}, timeline ${left.timeline}: it was restored or promoted.`,
-      RESYNC,
-    )
-  }
-  if (parseLsn(left.furthest) > identity.walLsn) {
-    throw refuse(
-      'CAPTURE_RESTORED',
-      `The write-ahead log ends at ${formatLsn(identity.walLsn)}, before ${left.furthest}, which was handled already: a backup was restored.`,
-      RESYNC,
-    )
-  }
+  recogniseDatabase(identity, left)
   if (slot === undefined || left.slot !== slotName) {
     throw refuse(
       'CAPTURE_SLOT_LOST',
@@ -190,12 +123,18 @@ export async function recognise(pool: Pool, slotName: string): Promise<{ readonl
 /** @throws RescoreError of fate `stop` when the set-up is not usable or the database is not the one Rescore left */
 export async function ensureCapture(pool: Pool, setup: CaptureSetup): Promise<void> {
   const identity = await identify(pool)
+  const { carrier = EMBEDDED } = setup
   const isFirst = (await readLeft(pool)) === undefined
   // Before anything is changed: a database that is not ours is left as it is.
+  await refuseOtherCarrier(pool, carrier)
   if (!isFirst) await recognise(pool, setup.slot)
   await ensureIdentities(pool, setup)
   await ensurePublication(pool, setup)
-  if (!isFirst) return
+  if (!isFirst) {
+    // From here on the slot is confirmed for what is published, so the embedded log would find too little in it.
+    await pool.query('update rescore.capture set carrier = $1 where carrier <> $1', [carrier])
+    return
+  }
   const slot = await readSlot(pool, setup.slot)
   if (slot?.is_here === false) throw foreignSlot(setup.slot)
   if (slot !== undefined) {
@@ -210,11 +149,15 @@ export async function ensureCapture(pool: Pool, setup: CaptureSetup): Promise<vo
  * Guards start again at 0/0: in a restored or promoted database the new LSNs may be below the old ones.
  */
 export async function resync(pool: Pool, slot: string): Promise<void> {
-  await pool.query(
-    `select pg_drop_replication_slot(slot_name) from pg_replication_slots
-     where slot_name = $1 and database = current_database()`,
-    [slot],
-  )
+  const carrier = await readCarrier(pool)
+  // Debezium's slot is Debezium's; and where nothing is noted, a slot of this name may be anyone's.
+  if (carrier !== null && !carrier.startsWith('debezium ')) {
+    await pool.query(
+      `select pg_drop_replication_slot(slot_name) from pg_replication_slots
+       where slot_name = $1 and database = current_database()`,
+      [slot],
+    )
+  }
   await withTransaction(pool, {}, async (client) => {
     const { rows } = await client.query<{ id: string }>(
       `select distinct 'rescore.features_' || entity as id from rescore.definition

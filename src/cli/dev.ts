@@ -11,11 +11,16 @@ import { loadProject, readEnvironment } from '../config.ts'
 import { startEmbeddedPostgres } from '../db/embedded.ts'
 import { RescoreError } from '../errors.ts'
 import { EventLines } from '../observe/events.ts'
-import { startService } from '../service.ts'
+import { Health } from '../observe/health.ts'
+import { Metrics } from '../observe/metrics.ts'
+import { type ServiceOptions, startService } from '../service.ts'
 import { type Common, command } from './command.ts'
 import { devFolder, findDev, removeDevNote, writeDevNote } from './connection.ts'
 import { openDevPortal } from './dev-portal.ts'
+import { drained } from './drain.ts'
+import { ownFolder, readOwnManifest } from './init-dependency.ts'
 import { note, paint, print } from './output.ts'
+import { serveProbes } from './serve-probes.ts'
 import { refuseTestFaults } from './start.ts'
 
 interface DevOptions extends Common {
@@ -91,15 +96,44 @@ async function runDev({ folder, url, options, signal, say, warn }: DevRun): Prom
   }
   const environment = readEnvironment(process.env)
   const config = await loadProject(folder)
+  const health = new Health()
+  const metrics = new Metrics((await readOwnManifest(ownFolder())).version)
+  // Any free port: several projects may be tried at once, and nobody scrapes a trial.
+  await using probes = await serveProbes({ environment, port: 0, url, health, metrics, warn })
+  if (probes !== null) {
+    say('probes', `health and metrics at ${probes.url} (/healthz, /readyz, /metrics)`, { url: probes.url })
+  }
+  const work = async () => {
+    const service = await startService({
+      url,
+      config,
+      slot: environment.RESCORE_SLOT,
+      publication: environment.RESCORE_PUBLICATION,
+      signal,
+      strict: true,
+      log: { info: () => undefined, warn },
+      health,
+      metrics,
+      ...told({ say, warn }),
+    })
+    await writeDevNote(folder, { pid: process.pid, url, environment: portal?.environment ?? {} })
+    const { rows } = await service.pool.query<{ count: number }>(
+      'select count(*)::integer as count from rescore.classification',
+    )
+    const resumed = rows[0]?.count ?? 0
+    if (resumed > 0) say('resumed', `resumed with ${resumed} classifications after ${sinceStart()}`, { resumed })
+    say('ready', 'live; in a second terminal: npx rescore status | explain company <id> | verify --all. Ctrl-C stops.')
+    portal?.startEdits()
+    await service.done
+  }
+  const onLateFailure = (error: Error) => warn({ error: error.message }, 'Failed while it was ending.')
+  await drained(work, { signal, health, onLateFailure })
+}
+
+/** What of the running service is worth a line. */
+function told({ say, warn }: ReturnType<typeof presenter>): Pick<ServiceOptions, 'report' | 'reportConnector'> {
   const lines = new EventLines(Date.now)
-  const service = await startService({
-    url,
-    config,
-    slot: environment.RESCORE_SLOT,
-    publication: environment.RESCORE_PUBLICATION,
-    signal,
-    strict: true,
-    log: { info: () => undefined, warn },
+  return {
     report: (event) => {
       const before = lines.firstClassified
       const line = lines.add(event)
@@ -114,14 +148,5 @@ async function runDev({ folder, url, options, signal, say, warn }: DevRun): Prom
       else if (event === 'landed' && (landed?.rejected ?? 0) > 0)
         warn({ stream }, `${landed?.rejected} records rejected`)
     },
-  })
-  await writeDevNote(folder, { pid: process.pid, url, environment: portal?.environment ?? {} })
-  const { rows } = await service.pool.query<{ count: number }>(
-    'select count(*)::integer as count from rescore.classification',
-  )
-  const resumed = rows[0]?.count ?? 0
-  if (resumed > 0) say('resumed', `resumed with ${resumed} classifications after ${sinceStart()}`, { resumed })
-  say('ready', 'live; in a second terminal: npx rescore status | explain company <id> | verify --all. Ctrl-C stops.')
-  portal?.startEdits()
-  await service.done
+  }
 }

@@ -1,5 +1,6 @@
 /** Exit codes, the same for every command. */
 import { isRescoreError, RescoreError } from '../errors.ts'
+import { Interrupted } from './signals.ts'
 
 export const EXIT = { ok: 0, failed: 1, usage: 2, problems: 3, unreachable: 4, interrupted: 130 } as const
 
@@ -56,4 +57,13 @@ export function exitCodeOf(error: RescoreError): number {
   if (['CLI_UNREACHABLE', 'CLI_NOT_RUNNING', 'LOG_KAFKA_UNREACHABLE'].includes(error.code)) return EXIT.unreachable
   if (error.code.startsWith('CONFIG_') || error.code === 'CLI_USAGE') return EXIT.usage
   return EXIT.failed
+}
+
+/** Of a command that was asked to end before it was done. */
+export function interruptedCode(signal: AbortSignal): number {
+  return signal.reason instanceof Interrupted ? signal.reason.exitCode : EXIT.interrupted
+}
+
+export function isDrainTimeout(error: unknown): boolean {
+  return isRescoreError(error) && error.code === 'CLI_DRAIN_TIMEOUT'
 }

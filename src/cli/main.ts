@@ -5,12 +5,13 @@
 import { Command, CommanderError } from 'commander'
 import { devCommand } from './dev.ts'
 import { doctorCommand } from './doctor.ts'
-import { EXIT, exitCodeOf, explained } from './exit.ts'
+import { EXIT, exitCodeOf, explained, interruptedCode, isDrainTimeout } from './exit.ts'
 import { explainCommand } from './explain.ts'
 import { initCommand } from './init.ts'
 import { migrateCommand } from './migrate.ts'
 import { printError } from './output.ts'
 import { resyncCommand } from './resync.ts'
+import { onSignals } from './signals.ts'
 import { startCommand } from './start.ts'
 import { statusCommand } from './status.ts'
 import { topicsCommand } from './topics.ts'
@@ -49,35 +50,17 @@ export async function run(argv: readonly string[], signal: AbortSignal): Promise
     return null
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
-    if (signal.aborted) return EXIT.interrupted
+    if (signal.aborted && !isDrainTimeout(error)) return interruptedCode(signal)
     const known = explained(error)
     printError(known, argv.includes('--json'))
     return exitCodeOf(known)
   }
 }
 
-/** npm and the launcher pass on the Ctrl-C that the terminal has sent to every process: that is one press, not two. */
-const ONE_PRESS_MS = 1_000
-
-function onSignals(): AbortSignal {
-  const controller = new AbortController()
-  let askedAt = Number.POSITIVE_INFINITY
-  const stop = () => {
-    if (performance.now() - askedAt > ONE_PRESS_MS) process.exit(EXIT.interrupted)
-    if (controller.signal.aborted) return
-    askedAt = performance.now()
-    controller.abort(new Error('interrupted'))
-  }
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, stop)
-  // `rescore dev | head`: whoever read has seen enough, which is a wish to stop and no failure.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error
-    controller.abort(error)
-  })
-  return controller.signal
-}
-
 if (process.argv[1] !== undefined && /[\\/]src[\\/]cli[\\/]main\.[jt]s$/.test(process.argv[1])) {
-  const code = await run(process.argv.slice(2), onSignals())
+  const signal = onSignals((code) => process.exit(code))
+  const code = await run(process.argv.slice(2), signal)
   if (code !== null) process.exitCode = code
+  // What did not end when it was asked to would keep the process alive; it has had its time.
+  if (signal.aborted) process.exit()
 }

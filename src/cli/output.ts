@@ -2,6 +2,7 @@
  * What commands print. Results go to stdout, everything else to stderr; `--json` prints one object.
  * Invariant: no colour unless a person reads it on a terminal.
  */
+import { stripVTControlCharacters } from 'node:util'
 import type { RescoreError } from '../errors.ts'
 
 export const useColor = (stream: NodeJS.WriteStream): boolean =>
@@ -34,12 +35,15 @@ export function printError(error: RescoreError, json: boolean): void {
   if (process.env.LOG_LEVEL === 'debug' && error.cause instanceof Error) note(error.cause.stack ?? '')
 }
 
+/** Colours take no room. */
+const widthOf = (cell: string) => stripVTControlCharacters(cell).length
+
 /** Left-aligned columns. */
 export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = header.map((name, index) => Math.max(name.length, ...rows.map((row) => row[index]?.length ?? 0)))
+  const widths = header.map((name, index) => Math.max(name.length, ...rows.map((row) => widthOf(row[index] ?? ''))))
   const line = (cells: readonly string[]) =>
     cells
-      .map((cell, index) => cell.padEnd(widths[index] ?? 0))
+      .map((cell, index) => cell + ' '.repeat(Math.max(0, (widths[index] ?? 0) - widthOf(cell))))
       .join('  ')
       .trimEnd()
   return [line(header), ...rows.map(line)].join('\n')

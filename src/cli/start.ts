@@ -5,14 +5,20 @@
  * any number of others take theirs.
  */
 import type { Command } from 'commander'
+import type { Logger } from 'pino'
 import { loadProject, readEnvironment } from '../config.ts'
 import { RescoreError } from '../errors.ts'
 import { areFaultsRequested } from '../faults.ts'
 import { type KafkaSettings, readKafkaSettings } from '../log/kafka/settings.ts'
+import { Health } from '../observe/health.ts'
+import { Metrics } from '../observe/metrics.ts'
 import { type ServiceOptions, startService } from '../service.ts'
 import { PARTS, type Part, startSharedService } from '../shared-service.ts'
 import { command, usage } from './command.ts'
+import { drained } from './drain.ts'
+import { ownFolder, readOwnManifest } from './init-dependency.ts'
 import { createLogger } from './logger.ts'
+import { serveProbes } from './serve-probes.ts'
 
 export function refuseTestFaults(): void {
   if (!areFaultsRequested()) return
@@ -74,6 +80,11 @@ export function startCommand(signal: AbortSignal): Command {
       if (url === undefined) throw noDatabase()
       const logger = createLogger(environment.LOG_LEVEL)
       const config = await loadProject(process.cwd())
+      const health = new Health()
+      const metrics = new Metrics((await readOwnManifest(ownFolder())).version)
+      const warn = (fields: object, message: string) => logger.warn(fields, message)
+      await using probes = await serveProbes({ environment, port: 'default', url, health, metrics, warn })
+      if (probes !== null) logger.info({ url: probes.url }, 'Health and metrics: /healthz, /readyz, /metrics.')
       const options: ServiceOptions = {
         url,
         config,
@@ -81,22 +92,35 @@ export function startCommand(signal: AbortSignal): Command {
         publication: environment.RESCORE_PUBLICATION,
         signal,
         log: logger,
-        report: (event) => {
-          if (event.type === 'failed') logger.warn(event, 'A stage failed and will repeat.')
-          else if (event.type === 'scored' && event.from !== null) logger.debug(event, 'A classification changed.')
-        },
-        reportConnector: ({ connector, stream, event, landed }) => {
-          if (event === 'landed' && landed !== undefined && landed.written + landed.rejected > 0) {
-            logger.debug({ connector, stream, ...landed }, 'Records landed.')
-          }
-        },
+        health,
+        metrics,
+        ...told(logger),
       }
-      const { entities, done } = await start(options, parts, kafka)
       const shared = kafka === null ? {} : { parts: [...parts], brokers: kafka.brokers }
-      logger.info({ entities, models: config.models.map((model) => model.name), ...shared }, 'Rescore runs.')
-      await done
+      const work = async () => {
+        const { entities, done } = await start(options, parts, kafka)
+        logger.info({ entities, models: config.models.map((model) => model.name), ...shared }, 'Rescore runs.')
+        await done
+      }
+      const onLateFailure = (error: Error) => logger.warn({ error: error.message }, 'Failed while it was ending.')
+      await drained(work, { signal, health, onLateFailure })
       logger.info('Rescore has stopped.')
     })
+}
+
+/** What of the running service is worth a line. */
+function told(logger: Logger): Pick<ServiceOptions, 'report' | 'reportConnector'> {
+  return {
+    report: (event) => {
+      if (event.type === 'failed') logger.warn(event, 'A stage failed and will repeat.')
+      else if (event.type === 'scored' && event.from !== null) logger.debug(event, 'A classification changed.')
+    },
+    reportConnector: ({ connector, stream, event, landed }) => {
+      if (event === 'landed' && landed !== undefined && landed.written + landed.rejected > 0) {
+        logger.debug({ connector, stream, ...landed }, 'Records landed.')
+      }
+    },
+  }
 }
 
 function noDatabase(): RescoreError {

@@ -3,24 +3,55 @@ import type { Command } from 'commander'
 import { readStatus, type Status } from '../observe/status.ts'
 import { type Common, command } from './command.ts'
 import { withConnection } from './connection.ts'
-import { bytes, print, printJson, table } from './output.ts'
+import { bytes, paint, print, printJson, table } from './output.ts'
 
 const or = <T>(value: T | null, text: (value: T) => string) => (value === null ? '-' : text(value))
 
+const inSeconds = (lag: number | null) => or(lag, (seconds) => `${seconds.toFixed(2)} s`)
+const perSecond = (rate: number | null) => or(rate, (value) => value.toFixed(1))
+
+function renderWorkers(workers: Status['workers']): string {
+  return table(
+    ['worker', 'stage', 'partitions', 'lag', 'trend', 'rate/s', 'backlog', 'seen at'],
+    workers.map((one) => [
+      one.worker,
+      one.stage,
+      String(one.partitions),
+      inSeconds(one.lagSeconds),
+      one.lagTrend ?? '-',
+      perSecond(one.ratePerSecond),
+      String(one.backlog),
+      one.seenAt,
+    ]),
+  )
+}
+
+function ownerOf({ owner, lastOwner }: Status['partitions'][number]): string {
+  if (owner !== null) return owner
+  return lastOwner === null ? 'nobody yet' : `nobody (was ${lastOwner})`
+}
+
 function renderPartitions(partitions: Status['partitions']): string {
   return table(
-    ['stage', 'topic', 'partition', 'owner', 'lag', 'trend', 'next offset', 'moved at'],
+    ['stage', 'topic', 'partition', 'lag', 'trend', 'backlog', 'owner', 'next offset', 'moved at'],
     partitions.map((one) => [
       one.stage,
       one.topic,
       String(one.partition),
-      one.owner ?? '-',
-      or(one.lagSeconds, (seconds) => `${seconds.toFixed(2)} s`),
+      inSeconds(one.lagSeconds),
       one.lagTrend ?? '-',
+      or(one.backlog, String),
+      ownerOf(one),
       one.nextOffset,
       one.movedAt,
     ]),
   )
+}
+
+/** The worst that is to be said of a stage, in colour where a person reads it. */
+function stateOf({ sweeping, unowned }: Status['stages'][number]): string {
+  if (unowned > 0) return paint(`${unowned} partitions without a worker`, 'red')
+  return sweeping ? 'catching up' : 'live'
 }
 
 export function renderStatus(status: Status): string {
@@ -28,18 +59,19 @@ export function renderStatus(status: Status): string {
     ['stage', 'lag', 'trend', 'rate/s', 'backlog', 'reflected', 'behind', 'state', 'last error'],
     status.stages.map((stage) => [
       stage.stage,
-      or(stage.lagSeconds, (seconds) => `${seconds.toFixed(2)} s`),
+      inSeconds(stage.lagSeconds),
       stage.lagTrend ?? '-',
-      or(stage.ratePerSecond, (rate) => rate.toFixed(1)),
-      String(stage.backlog),
+      perSecond(stage.ratePerSecond),
+      or(stage.backlog, String),
       stage.reflectedLsn,
       bytes(stage.behindBytes),
-      stage.sweeping ? 'catching up' : 'live',
+      stateOf(stage),
       stage.lastError === null ? '-' : `${stage.lastErrorAt ?? ''} ${stage.lastError}`,
     ]),
   )
-  const { slot, partitions } = status
+  const { slot, workers, partitions } = status
   const lines = [stages, '']
+  if (workers.length > 0) lines.push(renderWorkers(workers), '')
   if (partitions.length > 0) lines.push(renderPartitions(partitions), '')
   lines.push(
     slot === null
@@ -57,10 +89,14 @@ export function renderStatus(status: Status): string {
 }
 
 export function statusCommand(): Command {
-  return command('status', 'How far each stage is: lag and its trend, rate, backlog, last error, reflected position', [
-    ['rescore status', 'one screen for the service of this folder or DATABASE_URL'],
-    ["rescore status --json | jq '.stages[].lagSeconds'", 'the lag of each stage, for a script'],
-  ]).action(async (options: Common) => {
+  return command(
+    'status',
+    'How far each stage is: lag and its trend, rate, backlog, last error, reflected position; over Kafka who has what',
+    [
+      ['rescore status', 'one screen for the service of this folder or DATABASE_URL'],
+      ["rescore status --json | jq '.stages[].lagSeconds'", 'the lag of each stage, for a script'],
+    ],
+  ).action(async (options: Common) => {
     const status = await withConnection(({ pool }) => readStatus(pool))
     if (options.json === true) printJson(status)
     else print(renderStatus(status))

@@ -52,6 +52,7 @@ export class CallBudget {
   #inFlight = 0
   #closedUntilMs = 0
   #limit: number
+  #startedInAll = 0
   #cancelWake: (() => void) | undefined
 
   constructor(budget: Budget, clock: BudgetClock = systemBudgetClock) {
@@ -77,6 +78,7 @@ export class CallBudget {
           signal.removeEventListener('abort', onAbort)
           this.#inFlight += 1
           this.#started.push(this.#clock.now())
+          this.#startedInAll += 1
           resolve(() => {
             this.#inFlight -= 1
             this.#pump()
@@ -88,6 +90,18 @@ export class CallBudget {
       signal.addEventListener('abort', onAbort, { once: true })
       this.#pump()
     })
+  }
+
+  /** Calls since the start of the process. */
+  get started(): number {
+    return this.#startedInAll
+  }
+
+  /** Calls that may start now. */
+  left(): number {
+    if (this.#closedUntilMs > this.#clock.now()) return 0
+    this.#forget()
+    return Math.max(0, Math.min(this.#limit - this.#started.length, this.#budget.concurrency - this.#inFlight))
   }
 
   /** What the source said about its own count, which also sees the calls of others. */

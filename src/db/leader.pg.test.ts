@@ -8,6 +8,7 @@ test('one leads at a time; a stand-by takes over when the session is cut, after 
   await using database = await createTestDatabase('leader')
   const stop = new AbortController()
   const events: string[] = []
+  const roles: Record<string, string[]> = { a: [], b: [] }
   let working = 0
   const lead = (name: string) =>
     runAsLeader(
@@ -21,7 +22,7 @@ test('one leads at a time; a stand-by takes over when the session is cut, after 
         await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
         working -= 1
       },
-      { askEveryMs: 20 },
+      { askEveryMs: 20, onRole: (role) => roles[name]?.push(role) },
     )
   const running = [lead('a'), lead('b')]
   await eventually(() => expect(events).toHaveLength(1))
@@ -33,6 +34,10 @@ test('one leads at a time; a stand-by takes over when the session is cut, after 
   stop.abort()
   await Promise.all(running)
   expect(working).toBe(0)
+  const [first = '', second = ''] = events
+  expect(roles[first]?.slice(0, 2)).toEqual(['leader', 'none'])
+  if (first !== second) expect([roles[second]?.[0], roles[second]?.at(-2)]).toEqual(['stand-by', 'leader'])
+  for (const told of Object.values(roles)) expect(told.at(-1)).not.toBe('leader')
 })
 
 test('what the work throws ends the role; work that ends by itself is not begun again', async () => {

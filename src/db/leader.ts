@@ -15,6 +15,15 @@ import { createClient, isRetriableDbError } from './pool.ts'
 
 const ASK_EVERY_MS = 1_000
 
+/** `stand-by`: another process holds it; `none`: given up or lost, or PostgreSQL cannot be asked. */
+export type RoleState = 'leader' | 'stand-by' | 'none'
+
+export interface LeaderOptions {
+  readonly askEveryMs?: number
+  /** Told before the work begins, after it has ended, and each time the role was asked for in vain. */
+  readonly onRole?: (state: RoleState) => void
+}
+
 /**
  * Runs `work` whenever this process holds the role, until the signal aborts or `work` resolves by itself.
  * @param work gets a signal that also aborts when the role is lost @throws what `work` throws
@@ -24,17 +33,18 @@ export async function runAsLeader(
   role: string,
   signal: AbortSignal,
   work: (signal: AbortSignal) => Promise<void>,
-  { askEveryMs = ASK_EVERY_MS }: { readonly askEveryMs?: number } = {},
+  { askEveryMs = ASK_EVERY_MS, onRole = () => undefined }: LeaderOptions = {},
 ): Promise<void> {
   const backoff = new Backoff({ baseMs: 50, maxMs: 5_000 })
   while (!signal.aborted) {
     try {
-      if ((await holdOnce(url, role, signal, work)) === 'done') return
+      if ((await holdOnce(url, role, signal, work, onRole)) === 'done') return
       backoff.reset()
       // Rejects only when the signal aborts, which the loop's condition sees.
       await sleep(askEveryMs, signal).catch(() => undefined)
     } catch (error) {
       if (!(error instanceof ConnectionLost)) throw error
+      onRole('none')
       await backoff.wait(signal).catch(() => undefined)
     }
   }
@@ -61,13 +71,17 @@ async function holdOnce(
   role: string,
   signal: AbortSignal,
   work: (signal: AbortSignal) => Promise<void>,
+  onRole: (state: RoleState) => void,
 ): Promise<'done' | 'over'> {
   const applicationName = `rescore ${role}, process ${process.pid} on ${hostname()}`
   const session = createClient({ url, applicationName })
   // The end of the session is what counts; without a listener its error would end the process.
   session.on('error', () => undefined)
   try {
-    if (!(await ask(session, role)) || signal.aborted) return 'over'
+    const isTaken = await ask(session, role)
+    if (signal.aborted) return 'over'
+    onRole(isTaken ? 'leader' : 'stand-by')
+    if (!isTaken) return 'over'
     const ending = new AbortController()
     const watching = lostOrAborted(session, AbortSignal.any([signal, ending.signal])).then(() =>
       ending.abort(new Error(`The role '${role}' has ended.`)),
@@ -79,6 +93,7 @@ async function holdOnce(
       if (ending.signal.aborted && !signal.aborted) return 'over'
       throw error
     } finally {
+      onRole('none')
       ending.abort(new Error('The work has ended.'))
       await watching
     }

@@ -46,6 +46,8 @@ export interface PoolOptions {
   readonly statementTimeoutMs?: number
   /** How long a transaction may stand idle before the server ends its session, and with it its locks. Default: for ever. */
   readonly idleInTransactionMs?: number
+  /** How long connecting, and each statement, may take as seen from here: the server may be gone. Default: 10 s, and for ever. */
+  readonly answerWithinMs?: number
   /** Told of errors of idle connections; the pool itself replaces them. */
   readonly onError?: (error: Error) => void
 }
@@ -66,6 +68,7 @@ export function createPool(options: PoolOptions): Pool {
     max = 8,
     statementTimeoutMs = 0,
     idleInTransactionMs = 0,
+    answerWithinMs = 0,
     onError = () => undefined,
   } = options
   const pool = new pg.Pool({
@@ -73,8 +76,9 @@ export function createPool(options: PoolOptions): Pool {
     application_name: applicationName,
     max,
     types: exactTypes,
-    connectionTimeoutMillis: 10_000,
+    connectionTimeoutMillis: answerWithinMs > 0 ? answerWithinMs : 10_000,
     keepAlive: true,
+    ...(answerWithinMs > 0 ? { query_timeout: answerWithinMs } : {}),
     ...(statementTimeoutMs > 0 ? { statement_timeout: statementTimeoutMs } : {}),
     ...(idleInTransactionMs > 0 ? { idle_in_transaction_session_timeout: idleInTransactionMs } : {}),
   })
@@ -167,6 +171,11 @@ export function isRetriableDbError(error: unknown): boolean {
   const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
   if (RETRIABLE_SQLSTATES.has(code) || RETRIABLE_SYSTEM_CODES.has(code)) return true
   return code === '' && RETRIABLE_MESSAGES.test(error.message)
+}
+
+/** A statement that does not wait for locks, or no longer, found one held. */
+export function isLockRefused(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === '55P03'
 }
 
 export function quoteIdent(name: string): string {

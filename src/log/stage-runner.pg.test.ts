@@ -5,7 +5,6 @@ import {
   applied,
   barrier,
   copying,
-  end,
   NAME,
   prepared,
   reflectedUntil,
@@ -18,44 +17,6 @@ import { plant } from '../faults.ts'
 import { EmbeddedLog } from './embedded/embedded-log.ts'
 import { START } from './position.ts'
 import { readStored } from './stage-position.ts'
-
-test('effects and position are committed together, and a batch that comes again is not applied again', async () => {
-  await using db = await prepared()
-  const first = start(db.pool, copying())
-  await append(first.log, 100, [row(100, 0), row(100, 1)])
-  await reflectedUntil(db.pool, 100)
-  await first[Symbol.asyncDispose]()
-  expect(await readStored(db.pool, NAME)).toEqual({ position: end(100), reflectedLsn: 100n })
-  // A new life, to which the slot sends the same again.
-  await using second = start(db.pool, copying())
-  await append(second.log, 100, [row(100, 0), row(100, 1)])
-  await append(second.log, 200, [row(200)])
-  await reflectedUntil(db.pool, 200)
-  expect(await applied(db.pool)).toEqual(['100.0', '100.1', '200.0'])
-})
-
-test.each([
-  ['a serialization failure', '40001'],
-  ['a deadlock', '40P01'],
-])('after %s effects and position are rolled back together, and the batch is repeated', async (_what, code) => {
-  await using db = await prepared()
-  let [failures, seen] = [2, START]
-  const stage = copying({
-    apply: async (entries, context) => {
-      await writeAll(entries, context)
-      if (failures === 0) return
-      failures -= 1
-      seen = (await readStored(db.pool, NAME)).position
-      await context.client.query(`do $$ begin raise exception 'planted' using errcode = '${code}'; end $$`)
-    },
-  })
-  await using running = start(db.pool, stage)
-  await append(running.log, 100, [row(100)])
-  await reflectedUntil(db.pool, 100)
-  expect(seen).toEqual(START)
-  expect(await applied(db.pool)).toEqual(['100.0'])
-  expect(running.events.filter(({ type }) => type === 'failed')).toMatchObject([{ code }, { code }])
-})
 
 test('an error of fate stop ends the stage, and leaves neither effect nor position', async () => {
   await using db = await prepared()
@@ -72,23 +33,6 @@ test('an error of fate stop ends the stage, and leaves neither effect nor positi
   expect(await applied(db.pool)).toEqual([])
   expect((await readStored(db.pool, NAME)).position).toEqual(START)
   expect(running.log.confirmableLsn()).toBeNull()
-})
-
-test('an error swallowed inside a stage does not pass for a commit', async () => {
-  await using db = await prepared()
-  let swallowed = 1
-  const stage = copying({
-    apply: async (entries, context) => {
-      await writeAll(entries, context)
-      if (swallowed === 0) return
-      swallowed -= 1
-      await context.client.query('select 1/0').catch(() => undefined)
-    },
-  })
-  await using running = start(db.pool, stage)
-  await append(running.log, 100, [row(100)])
-  await expect(running.done).rejects.toMatchObject({ code: '25P02' })
-  expect(await applied(db.pool)).toEqual([])
 })
 
 test('a position moved by another process fences this one before anything is applied', async () => {

@@ -16,21 +16,38 @@ const HALF_OF_XIDS = 2n ** 31n
 const ALL_XIDS = 2n ** 32n
 
 /** The 64-bit id that ends in these 32 bits and is nearest to the snapshot: the stream carries no epoch. */
-function fullXid(xid: number, near: bigint): bigint {
+export function fullXid(xid: number, near: bigint): bigint {
   const full = (near / ALL_XIDS) * ALL_XIDS + BigInt(xid)
   if (full > near + HALF_OF_XIDS) return full - ALL_XIDS
   if (full + HALF_OF_XIDS < near) return full + ALL_XIDS
   return full
 }
 
-/** `snapshot`: `xmin:xmax:running,…` as pg_current_snapshot prints it; `xids`: 32 bits each, of committed transactions. */
+/** A snapshot: which transactions, of those committed, are visible in it. 64-bit ids. */
+export interface Snapshot {
+  /** Everything below is visible. */
+  readonly first: bigint
+  /** Nothing from here on is. */
+  readonly after: bigint
+  readonly running: ReadonlySet<bigint>
+}
+
+/** @param text `xmin:xmax:running,…` as pg_current_snapshot prints it */
+export function parseSnapshot(text: string): Snapshot {
+  const [xmin = '0', xmax = '0', running = ''] = text.split(':')
+  const ids = running === '' ? [] : running.split(',').map(BigInt)
+  return { first: BigInt(xmin), after: BigInt(xmax), running: new Set(ids) }
+}
+
+/** @param xid 64 bits, of a committed transaction (fullXid) */
+export function isVisible({ first, after, running }: Snapshot, xid: bigint): boolean {
+  return xid < first || (xid < after && !running.has(xid))
+}
+
+/** `xids`: 32 bits each, of committed transactions. */
 export function areVisible(snapshot: string, xids: readonly number[]): boolean {
-  const [xmin = '0', xmax = '0', running = ''] = snapshot.split(':')
-  const [first, after, inProgress] = [BigInt(xmin), BigInt(xmax), new Set(running.split(','))]
-  return xids.every((xid) => {
-    const full = fullXid(xid, after)
-    return full < first || (full < after && !inProgress.has(String(full)))
-  })
+  const parsed = parseSnapshot(snapshot)
+  return xids.every((xid) => isVisible(parsed, fullXid(xid, parsed.after)))
 }
 
 export interface SnapshotOptions {

@@ -4,6 +4,7 @@
  */
 import type { Pool } from '../db/pool.ts'
 import { withTransaction } from '../db/pool.ts'
+import { type PartitionStatus, readShared, WORKER_GONE, type WorkerStatus } from './status-shared.ts'
 
 export interface StageStatus {
   readonly stage: string
@@ -11,9 +12,11 @@ export interface StageStatus {
   readonly lagSeconds: number | null
   readonly lagTrend: string | null
   readonly ratePerSecond: number | null
-  /** Entries not yet handled. */
-  readonly backlog: number
+  /** Entries not yet handled; null: no worker is there to know. */
+  readonly backlog: number | null
   readonly sweeping: boolean
+  /** Partitions that no worker has, so that nobody handles their changes; 0 on the embedded log. */
+  readonly unowned: number
   readonly reflectedLsn: string
   readonly reflectedAt: string | null
   /** WAL written since the reflected position, ours or not. */
@@ -22,24 +25,10 @@ export interface StageStatus {
   readonly lastErrorAt: string | null
 }
 
-/** A partition of a stage that is shared over Kafka. */
-export interface PartitionStatus {
-  readonly stage: string
-  readonly topic: string
-  readonly partition: number
-  /** The process that moved it last; null: nobody yet. */
-  readonly owner: string | null
-  /** From commit to handled, of the last record, seconds. */
-  readonly lagSeconds: number | null
-  /** Of its owner in this stage. */
-  readonly lagTrend: string | null
-  readonly nextOffset: string
-  readonly reflectedLsn: string
-  readonly movedAt: string
-}
-
 export interface Status {
   readonly stages: readonly StageStatus[]
+  /** Processes that share the stages and are there; empty on the embedded log. */
+  readonly workers: readonly WorkerStatus[]
   /** Empty on the embedded log. */
   readonly partitions: readonly PartitionStatus[]
   readonly slot: {
@@ -69,17 +58,15 @@ interface StageRow {
   readonly lag_trend: string | null
   readonly rate_per_second: number | null
   readonly backlog: number | null
+  readonly is_shared: boolean
   readonly sweeping: boolean | null
   readonly last_error: string | null
   readonly last_error_at: string | null
 }
 
-/** A worker that has not written for this long has gone: what it measured last says nothing any more. */
-const WORKER_GONE = `interval '2 minutes'`
-
 const STAGES = `select p.stage, p.reflected_lsn::text, p.reflected_at::text,
   greatest(0, pg_current_wal_insert_lsn() - p.reflected_lsn)::float8 as behind, s.lag_seconds, s.lag_trend, s.rate_per_second,
-  s.backlog::float8 as backlog, coalesce(h.sweeps_done < h.sweeps_wanted, s.sweeping) as sweeping, s.last_error, s.last_error_at::text
+  s.backlog::float8 as backlog, h.stage is not null as is_shared, coalesce(h.sweeps_done < h.sweeps_wanted, s.sweeping) as sweeping, s.last_error, s.last_error_at::text
   from rescore.stage_position p
   left join rescore.shared_stage h on h.stage = p.stage and exists (
     select from rescore.stage_position o where o.stage = p.stage and o.topic <> '')
@@ -91,11 +78,6 @@ const STAGES = `select p.stage, p.reflected_lsn::text, p.reflected_at::text,
     where w.stage = p.stage and (w.worker = '' or w.updated_at > now() - ${WORKER_GONE})) s on true
   where p.topic = '' order by p.stage`
 
-const PARTITIONS = `select p.stage, p.topic, p.partition, p.owner, p.lag_seconds as "lagSeconds", w.lag_trend as "lagTrend",
-    p.next_offset::text as "nextOffset", p.reflected_lsn::text as "reflectedLsn", p.moved_at::text as "movedAt"
-  from rescore.stage_position p left join rescore.stage_status w on w.stage = p.stage and w.worker = p.owner
-  where p.topic <> '' order by p.stage, p.topic, p.partition`
-
 const SLOT = `select s.slot_name as name, s.active, s.wal_status as "walStatus",
   greatest(0, pg_current_wal_insert_lsn() - s.restart_lsn)::float8 as "retainedBytes"
   from pg_replication_slots s join rescore.capture c on c.slot = s.slot_name`
@@ -106,7 +88,7 @@ const CONNECTORS = `select connector, stream, done::float8 as done, total::float
 export async function readStatus(pool: Pool): Promise<Status> {
   return withTransaction(pool, { isolation: 'repeatable read', readOnly: true }, async (client) => {
     const stages = await client.query<StageRow>(STAGES)
-    const partitions = await client.query<PartitionStatus>(PARTITIONS)
+    const { workers, partitions } = await readShared(client)
     const slot = await client.query<NonNullable<Status['slot']>>(SLOT)
     const connectors = await client.query<Status['connectors'][number]>(CONNECTORS)
     const labels = await client.query<Status['classifications'][number]>(
@@ -117,8 +99,9 @@ export async function readStatus(pool: Pool): Promise<Status> {
               (select count(*) from rescore.reject)::float8 as rejected`,
     )
     return {
-      stages: stages.rows.map(stageStatus),
-      partitions: partitions.rows,
+      stages: stages.rows.map((row) => stageStatus(row, partitions)),
+      workers,
+      partitions,
       slot: slot.rows[0] ?? null,
       connectors: connectors.rows,
       classifications: labels.rows,
@@ -128,13 +111,14 @@ export async function readStatus(pool: Pool): Promise<Status> {
   })
 }
 
-function stageStatus(row: StageRow): StageStatus {
+function stageStatus(row: StageRow, partitions: readonly PartitionStatus[]): StageStatus {
   return {
     stage: row.stage,
     lagSeconds: row.lag_seconds,
     lagTrend: row.lag_trend,
     ratePerSecond: row.rate_per_second,
-    backlog: row.backlog ?? 0,
+    backlog: row.backlog ?? (row.is_shared ? null : 0),
+    unowned: partitions.filter(({ stage, owner }) => stage === row.stage && owner === null).length,
     sweeping: row.sweeping ?? false,
     reflectedLsn: row.reflected_lsn,
     reflectedAt: row.reflected_at,

@@ -23,6 +23,17 @@ export interface Dirty {
   /** Commit time of the newest change behind it, milliseconds since 1970, and its LSN. */
   newestCauseMs: number
   newestLsn: bigint
+  /** By transaction, where processes share the stage; else empty. */
+  readonly marks: Mark[]
+  /** Of what was fed: computed by another worker since, with all that fed it in sight (computed.ts). */
+  done: bigint
+}
+
+/** What one transaction fed. */
+export interface Mark {
+  /** 32 bits; 0: not known. */
+  readonly xid: number
+  bits: bigint
 }
 
 /** entity → key (text) → what is dirty. */
@@ -37,6 +48,7 @@ export interface Trace {
   readonly bits: bigint
   readonly causes: readonly Cause[]
   readonly change: Change
+  readonly isShared: boolean
 }
 
 export interface Plan {
@@ -57,13 +69,22 @@ export function markDirty(
   affected: Affected,
   entity: string,
   key: string,
-  found: { readonly bits: bigint; readonly causes: readonly Cause[]; readonly change: Change },
+  found: Pick<Trace, 'bits' | 'causes' | 'change' | 'isShared'>,
 ): void {
   const keys = affected.get(entity) ?? new Map<string, Dirty>()
   affected.set(entity, keys)
-  const dirty = keys.get(key) ?? { bits: 0n, causes: [], causeCount: 0, newestCauseMs: 0, newestLsn: 0n }
+  const dirty = keys.get(key) ?? {
+    bits: 0n,
+    causes: [],
+    causeCount: 0,
+    newestCauseMs: 0,
+    newestLsn: 0n,
+    marks: [],
+    done: 0n,
+  }
   keys.set(key, dirty)
   dirty.bits |= found.bits
+  if (found.isShared) noteMark(dirty, found.change.xid, found.bits)
   if (found.change.committedAtMs >= dirty.newestCauseMs) {
     dirty.newestCauseMs = found.change.committedAtMs
     dirty.newestLsn = found.change.position.lsn
@@ -82,6 +103,12 @@ export function markDirty(
     dirty.causeCount += 1
     if (dirty.causes.length < MAX_CAUSES) dirty.causes.push(cause)
   }
+}
+
+function noteMark({ marks }: Dirty, xid: number, bits: bigint): void {
+  const known = marks.find((mark) => mark.xid === xid)
+  if (known === undefined) marks.push({ xid, bits })
+  else known.bits |= bits
 }
 
 /** Long texts are told apart by their beginning; half a surrogate pair at the cut would be no JSON. */
@@ -142,8 +169,13 @@ function valuesOf(column: string, rows: readonly (Row | null)[]): ReadonlySet<st
 }
 
 /** Marks what the change itself tells; returns the trace where it cannot tell. */
-function follow(change: Change, route: Route, table: Table, read: Read, affected: Affected): Trace | null {
-  const found = { bits: read.bits, causes: causesOf(change, table, read.columns), change }
+function follow(
+  change: Change,
+  { route, table, isShared }: { readonly route: Route; readonly table: Table; readonly isShared: boolean },
+  read: Read,
+  affected: Affected,
+): Trace | null {
+  const found = { bits: read.bits, causes: causesOf(change, table, read.columns), change, isShared }
   const hop = route.path.at(-1)
   const isOwnRow = hop === undefined
   const isTarget = hop?.kind === 'association' && !route.viaAssociation
@@ -163,6 +195,8 @@ export function planAffected(graph: Graph, batch: Batch): Plan | null {
   const affected: Affected = new Map()
   const traces: Trace[] = []
   const truncated = new Set<string>()
+  // The one log in one piece has one worker.
+  const isShared = batch.source !== undefined
   for (const entry of batch.entries) {
     if (entry.kind !== 'change') continue
     const watched = routes.get(entry.table)
@@ -174,7 +208,7 @@ export function planAffected(graph: Graph, batch: Batch): Plan | null {
     for (const route of watched.routes) {
       const read = readBy(entry, route, watched.table)
       if (read === null) continue
-      const trace = follow(entry, route, watched.table, read, affected)
+      const trace = follow(entry, { route, table: watched.table, isShared }, read, affected)
       if (trace !== null) traces.push(trace)
     }
   }

@@ -3,14 +3,15 @@
  *
  * Invariants. A value equal to the stored one wakes no reader, and readers see the stored one. A row that is missing,
  * stale or put aside has nothing to be cut off against: what is stale and all that reads it is computed. The first
- * failing feature ends the entity's turn; nothing of it is half applied.
+ * failing feature ends the entity's turn; nothing of it is half applied. An entity that is put aside is computed whole,
+ * and only when something of what failed, or of what comes before it, can have changed: else it would fail the same way.
  */
 import type { FeatureValue } from '../define/index.ts'
 import { asError, isRescoreError } from '../errors.ts'
 import { isPlanted } from '../faults.ts'
 import type { FeatureMove } from '../log/stage.ts'
 import { type Inputs, withStrictInputs } from './inputs.ts'
-import type { LoadedRow } from './load.ts'
+import type { Aside, LoadedRow } from './load.ts'
 import { type FeatureProgram, type Program, reachableFrom } from './program.ts'
 import { areEqual, type Checked, checkValue, type Refusal } from './value.ts'
 
@@ -35,17 +36,34 @@ export interface Demand {
   readonly needed: bigint
 }
 
-/** @param changedIn by bit: the epoch in which the feature last changed */
-export function demandOf(program: Program, row: LoadedRow, dirty: bigint, changedIn: readonly number[]): Demand {
-  if (!row.exists) return { forced: 0n, needed: 0n }
-  const { epoch } = row
-  if (epoch === null) return { forced: program.all, needed: program.all }
-  let stale = 0n
-  changedIn.forEach((changed, bit) => {
-    if (changed > epoch) stale |= 1n << BigInt(bit)
+function changedAfter(epoch: number, changedIn: readonly number[]): bigint {
+  let changed = 0n
+  changedIn.forEach((at, bit) => {
+    if (at > epoch) changed |= 1n << BigInt(bit)
   })
-  const needed = dirty | (stale === 0n ? 0n : reachableFrom(program, stale))
-  return { forced: row.isQuarantined ? program.all : needed, needed }
+  return changed
+}
+
+/** Whether nothing that an entity's failure depends on has changed: the first feature that fails is still the first. */
+function failsAsBefore(program: Program, aside: Aside, dirty: bigint, changedIn: readonly number[]): boolean {
+  const failed = program.features.findIndex(({ node }) => node.feature.name === aside.feature)
+  if (failed < 0 || changedAfter(aside.epoch, changedIn) !== 0n) return false
+  return (reachableFrom(program, dirty) & ((2n << BigInt(failed)) - 1n)) === 0n
+}
+
+/**
+ * @param dirty fed by what changed; null: nothing is known to have changed, and whoever asks wants to know
+ * @param changedIn by bit: the epoch in which the feature last changed
+ */
+export function demandOf(program: Program, row: LoadedRow, dirty: bigint | null, changedIn: readonly number[]): Demand {
+  const { aside, epoch, exists } = row
+  if (!exists) return { forced: 0n, needed: 0n }
+  if (aside !== null && dirty !== null && failsAsBefore(program, aside, dirty, changedIn))
+    return { forced: 0n, needed: 0n }
+  if (epoch === null) return { forced: program.all, needed: program.all }
+  const stale = changedAfter(epoch, changedIn)
+  const needed = (dirty ?? 0n) | (stale === 0n ? 0n : reachableFrom(program, stale))
+  return { forced: aside === null ? needed : program.all, needed }
 }
 
 const MAX_REASON = 500

@@ -9,6 +9,7 @@ import { ADVISORY_LOCK } from '../db/locks.ts'
 import { type Client, type Pool, withTransaction } from '../db/pool.ts'
 import type { FeatureNode, Graph } from '../graph/graph.ts'
 import type { Report } from '../log/stage.ts'
+import { forgetOthers } from './computed.ts'
 import { type DefinitionDiff, type DeployedDefinition, diffDefinitions } from './definitions.ts'
 import { ensureFeatureTable } from './feature-table.ts'
 import { plainArray, textArray } from './literals.ts'
@@ -86,6 +87,7 @@ export async function deployFeatures(
       diffs.set(program.node.entity.name, diff.edited)
     }
     await removeEntities(client, graph)
+    await forgetOthers(client, programs)
     return diffs
   })
   for (const [entity, nodes] of edited) tell(report, entity, nodes)

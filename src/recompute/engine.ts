@@ -12,6 +12,7 @@ import { type Held, holdKeys } from '../log/hold.ts'
 import type { ApplyContext } from '../log/stage.ts'
 import type { Dirty } from './affected.ts'
 import { computeRow, demandOf } from './compute.ts'
+import { ComputedBefore, type Entities, type Look } from './computed.ts'
 import type { EntityEpochs } from './epochs.ts'
 import { isPossibleKey } from './literals.ts'
 import { type LoadedRow, Loader } from './load.ts'
@@ -29,8 +30,9 @@ export interface Counters {
   /** Features computed. */
   computed: number
   /**
-   * Features that had to be computed: fed directly by a changed column (after filters), by a changed definition or a
-   * missing row, or by a feature whose value moved. What is computed beyond it heals entities that were put aside.
+   * Features that had to be computed: fed directly by a changed column (after filters) that no earlier computation of
+   * any worker has read, by a changed definition or a missing row, or by a feature whose value moved. Beyond it is what
+   * heals entities that were put aside, and what was computed for a transaction that did not commit.
    */
   needed: number
   /** Feature rows inserted, updated or deleted. */
@@ -46,6 +48,14 @@ export interface EngineRun {
 }
 
 type Piece = ReadonlyMap<string, Dirty | null>
+
+/** What is left to do of what was asked for, once its keys are held. */
+export interface Task {
+  readonly run: EngineRun
+  readonly entities: Entities
+  /** Null for a stage that is not shared, and for sweeps. */
+  readonly look: Look | null
+}
 
 /** Runs now, throws later: an error must not leave a statement running that nobody waits for. */
 function settle<T>(work: () => T): () => T {
@@ -71,6 +81,7 @@ export class Engine {
   readonly #loader: Loader
   readonly #writer: Writer
   readonly #held: Held
+  readonly #before: ComputedBefore
   readonly #isStrict: boolean
 
   constructor(node: EntityNode, isStrict: boolean) {
@@ -79,51 +90,69 @@ export class Engine {
     this.#loader = new Loader(this.program)
     this.#writer = new Writer(this.program)
     this.#held = heldBy(this.program)
+    this.#before = new ComputedBefore(this.program)
     this.#isStrict = isStrict
   }
 
-  /** @param entities key → what is dirty; null: look whether anything is */
-  async recompute(given: EngineRun, entities: ReadonlyMap<string, Dirty | null>): Promise<void> {
+  /**
+   * From here on nobody else recomputes these entities, where the stage is shared, and what is read is what the last one
+   * left. Of every entity before any is computed: what has to wait or to be repeated does so before there is work in it.
+   * @param entities key → what is dirty; null: look whether anything is
+   * @throws RescoreError LOG_KEYS_HELD of fate `retry`
+   */
+  async begin(run: EngineRun, entities: ReadonlyMap<string, Dirty | null>): Promise<Task> {
+    const { client, isShared = false } = run.context
     const { kind } = columnOf(this.node.entity.table, this.node.key)
     const possible = [...entities].filter(([key]) => isPossibleKey(kind, key))
-    const run = given.context.isShared === true ? await this.#hold(given, possible) : given
-    const pieceAt = (from: number): Piece => new Map(possible.slice(from, from + PIECE))
+    const isSweep = possible.every(([, dirty]) => dirty === null)
+    const asked = isShared && !isSweep ? (await this.#before.look(client, possible)).left : possible
+    if (!isShared || asked.length === 0) return { run, entities: asked, look: null }
+    const keys = asked.map(([key]) => key)
+    const snapshotLsn = await holdKeys(client, this.#held, keys)
+    const held = { ...run, context: { ...run.context, snapshotLsn } }
+    if (isSweep) return { run: held, entities: asked, look: null }
+    const look = await this.#before.look(client, asked)
+    return { run: held, entities: look.left, look }
+  }
+
+  async recompute({ run, entities, look }: Task): Promise<void> {
+    const pieceAt = (from: number): Piece => new Map(entities.slice(from, from + PIECE))
     let rows = await this.#load(run, pieceAt(0))
-    for (let from = 0; from < possible.length; from += PIECE) {
+    for (let from = 0; from < entities.length; from += PIECE) {
       run.context.signal.throwIfAborted()
       // PostgreSQL loads the next piece while this one is computed here; keys differ, so neither sees the other.
       const loading = this.#load(run, pieceAt(from + PIECE))
       const computed = settle(() => this.#compute(run, pieceAt(from), rows))
       rows = await loading
-      await this.#write(run, computed())
+      await this.#write(run, look, computed())
     }
-  }
-
-  /** From here on nobody else recomputes these entities, and what is read is what the last one left. */
-  async #hold(run: EngineRun, entities: readonly (readonly [string, unknown])[]): Promise<EngineRun> {
-    if (entities.length === 0) return run
-    const keys = entities.map(([key]) => key)
-    const snapshotLsn = await holdKeys(run.context.client, this.#held, keys)
-    return { ...run, context: { ...run.context, snapshotLsn } }
   }
 
   #compute({ epochs, counters }: EngineRun, piece: Piece, rows: readonly LoadedRow[]): readonly Outcome[] {
     counters.handled += rows.length
-    return rows.map((row): Outcome => {
+    return rows.flatMap((row): readonly Outcome[] => {
       const dirty = piece.get(row.key) ?? null
-      if (!row.exists) return { row, dirty, computed: null }
-      const demand = demandOf(this.program, row, dirty?.bits ?? 0n, epochs.changedIn)
-      const computed = computeRow(this.program, row, demand, this.#isStrict)
+      if (!row.exists) return [{ row, dirty, computed: null }]
+      const demand = demandOf(this.program, row, dirty?.bits ?? null, epochs.changedIn)
+      // Put aside, and still for the same reason.
+      if (row.aside !== null && demand.forced === 0n) return []
+      const needed = demand.needed & ~(dirty?.done ?? 0n)
+      const computed = computeRow(this.program, row, { ...demand, needed }, this.#isStrict)
       counters.computed += computed.computed
       counters.needed += computed.needed
-      return { row, dirty, computed }
+      return [{ row, dirty, computed }]
     })
   }
 
-  async #write({ context, epochs, counters, onWritten }: EngineRun, outcomes: readonly Outcome[]): Promise<void> {
+  async #write(
+    { context, epochs, counters, onWritten }: EngineRun,
+    look: Look | null,
+    outcomes: readonly Outcome[],
+  ): Promise<void> {
     const { client, snapshotLsn } = context
     const written = await this.#writer.write({ client, snapshotLsn, epoch: epochs.current }, outcomes)
     counters.written += written.length
+    if (look !== null) await this.#before.note(client, look, outcomes)
     if (onWritten !== undefined) written.forEach(onWritten)
   }
 
@@ -136,7 +165,7 @@ export class Engine {
     const loaded = reachableFrom(program, bits)
     const rows = await this.#loader.load(context.client, loaded, [...entities.keys()])
     const isEnough = (row: LoadedRow) => {
-      const dirty = entities.get(row.key)?.bits ?? 0n
+      const dirty = entities.get(row.key)?.bits ?? null
       const { forced } = demandOf(program, row, dirty, epochs.changedIn)
       return forced === dirty || (reachableFrom(program, forced) & ~loaded) === 0n
     }

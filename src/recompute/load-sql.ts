@@ -16,8 +16,8 @@ export interface LoadStatement extends Statement {
   readonly positions: Int32Array
 }
 
-/** Columns before the stored features: key, exists, quarantined, epoch of the stored row. */
-export const FIXED_COLUMNS = 4
+/** Columns before the stored features: key, exists, quarantine's feature and epoch, epoch of the stored row. */
+export const FIXED_COLUMNS = 5
 
 /** The slots that the features of `bits` read. */
 export function slotsOf(program: Program, bits: bigint): ReadonlySet<number> {
@@ -52,7 +52,8 @@ export function compileLoad(program: Program, slots: ReadonlySet<number>): LoadS
   const outputs = [
     'i.key::text',
     `(e.${quoteIdent(node.key)} is not null)::text`,
-    `exists (select from rescore.quarantine q where q.entity = '${node.entity.name}' and q.key = i.key::text)::text`,
+    'q.feature',
+    'q.epoch::text',
     'f.epoch::text',
     ...program.features.map((feature) => `f.${quoteIdent(feature.node.feature.name)}::text`),
   ]
@@ -68,6 +69,7 @@ export function compileLoad(program: Program, slots: ReadonlySet<number>): LoadS
     from unnest($1::text[]::${keyType}[]) as i(key)
     left join ${quoteTable(node.entity.table.id)} e on e.${quoteIdent(node.key)} = i.key
     left join ${quoteTable(node.featureTable)} f on f.key = i.key
+    left join rescore.quarantine q on q.entity = '${node.entity.name}' and q.key = i.key::text
     ${scans.join('\n')}`
   return { ...statement('load', text), positions }
 }

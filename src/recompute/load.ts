@@ -8,11 +8,19 @@ import { textArray } from './literals.ts'
 import { compileLoad, FIXED_COLUMNS, type LoadStatement, slotsOf } from './load-sql.ts'
 import type { Program, ReadSlot } from './program.ts'
 
+export interface Aside {
+  /** The first that fails, in graph order. */
+  readonly feature: string
+  /** Of the definitions under which it failed. */
+  readonly epoch: number
+}
+
 export interface LoadedRow {
   readonly key: string
   /** Whether the entity's own row exists. */
   readonly exists: boolean
-  readonly isQuarantined: boolean
+  /** Why the entity is put aside, if it is. */
+  readonly aside: Aside | null
   /** Epoch of the stored feature row; null: there is none. */
   readonly epoch: number | null
   /** By bit; all null when there is no stored row. */
@@ -53,8 +61,8 @@ export class Loader {
     return rows.map((row) => ({
       key: row[0] ?? '',
       exists: row[1] === 'true',
-      isQuarantined: row[2] === 'true',
-      epoch: row[3] === null ? null : Number(row[3]),
+      aside: typeof row[2] === 'string' ? { feature: row[2], epoch: Number(row[3]) } : null,
+      epoch: row[4] === null ? null : Number(row[4]),
       stored: features.map(({ node }, bit) => {
         const text = row[FIXED_COLUMNS + bit] ?? null
         return text === null ? null : decodeStored(text, node.feature.type)

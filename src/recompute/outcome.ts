@@ -41,5 +41,5 @@ export function mustWrite({ row, computed }: Outcome, epoch: number): boolean {
 
 /** Put aside earlier, and now either computed or gone. */
 export function isHealed(outcome: Outcome): boolean {
-  return outcome.row.isQuarantined && failureOf(outcome) === null
+  return outcome.row.aside !== null && failureOf(outcome) === null
 }

@@ -45,3 +45,26 @@ test('an entity that is removed while it is put aside leaves nothing', async () 
   await harness.sweep()
   expect(await quarantine(db)).toEqual([])
 })
+
+test('what comes behind the failing feature is left alone until that can have changed; what comes before takes over', async () => {
+  await using db = await createTestDatabase('stage')
+  const first = feature('first', { n: company.columns.n }, ({ n }) => {
+    if (Number(n) < 0) throw new Error('below zero')
+    return Number(n)
+  })
+  const second = feature('second', { first, word: company.columns.word }, ({ word }) => {
+    if (word === 'throw') throw new Error('bad word')
+    return 1
+  })
+  const harness = await open(db, [first, second])
+  const failing = async () => (await quarantine(db)).map(({ feature, reason }) => `${feature}: ${reason}`)
+  await harness.apply(await harness.exec(`insert into app.companies values (1, 1, 'throw')`))
+  expect(await failing()).toEqual(['second: bad word'])
+  await harness.apply(await harness.exec('update app.companies set n = -1'))
+  expect(await failing()).toEqual(['first: below zero'])
+  const { computed } = harness.stage.counters
+  await harness.apply(await harness.exec(`update app.companies set word = 'ok'`))
+  expect([harness.stage.counters.computed, await failing()]).toEqual([computed, ['first: below zero']])
+  await harness.apply(await harness.exec('update app.companies set n = 7'))
+  expect([await failing(), await harness.stored()]).toEqual([[], { 1: { first: 7, second: 1 } }])
+})

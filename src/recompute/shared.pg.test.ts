@@ -15,7 +15,7 @@ import { createRecomputeStage, type RecomputeStage } from './stage.ts'
 const signal = new AbortController().signal
 
 function apply(db: TestDatabase, stage: RecomputeStage, changes: readonly Change[], beforeCommit = async () => {}) {
-  const work = stage.plan(batchOf(changes))
+  const work = stage.plan({ ...batchOf(changes), source: { topic: 'any', partition: 0 } })
   if (work === null) return Promise.resolve()
   return inVisibleSnapshot({ pool: db.pool, signal, isShared: true }, [], async (context) => {
     await stage.apply(work, context)
@@ -82,6 +82,34 @@ test('keys that are not held are noticed: an older value stays, and a row that i
   expect(await aWayAndBack(first)).toEqual({ 1: { deal_sum: 12 } })
   await using second = await createTestDatabase('shared')
   expect(await aRowGoneMeanwhile(second)).toEqual({ 1: { deal_sum: 0 } })
+})
+
+/** One transaction with four rows of one entity, each handled by a worker of its own, one after the other or at once. */
+async function spread(db: TestDatabase, isAtOnce: boolean) {
+  const harness = await open(db, [dealSum])
+  await harness.apply(await harness.exec('insert into app.companies values (1, 5)'))
+  const changes = await harness.exec('insert into app.deals values (1, 1, 10), (2, 1, 20), (3, 1, 30), (4, 1, 40)')
+  const { computed, needed } = harness.stage.counters
+  const works = changes.map((change) => () => apply(db, harness.stage, [change]))
+  if (isAtOnce) await Promise.all(works.map((work) => work()))
+  else for (const work of works) await work()
+  expect(await harness.stored()).toEqual({ 1: { deal_sum: 100 } })
+  await apply(db, harness.stage, await harness.exec('update app.deals set n = 11 where id = 1'))
+  expect(await harness.stored()).toEqual({ 1: { deal_sum: 101 } })
+  return { computed: harness.stage.counters.computed - computed, needed: harness.stage.counters.needed - needed }
+}
+
+test('the rows of one transaction, spread over workers, are computed once, and the next change again', async () => {
+  await using first = await createTestDatabase('shared')
+  expect(await spread(first, false)).toEqual({ computed: 2, needed: 2 })
+  await using second = await createTestDatabase('shared')
+  expect(await spread(second, true)).toEqual({ computed: 2, needed: 2 })
+})
+
+test('what is computed once more for the same transaction is counted as not needed', async () => {
+  using _bug = plant('computed-again')
+  await using db = await createTestDatabase('shared')
+  expect(await spread(db, false)).toEqual({ computed: 5, needed: 2 })
 })
 
 /** Repeatable: the same statements in every run. */

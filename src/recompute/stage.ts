@@ -12,7 +12,7 @@ import type { Batch } from '../log/log.ts'
 import type { ApplyContext, Report, Stage, StageEvent } from '../log/stage.ts'
 import { type Dirty, mask, type Plan, planAffected } from './affected.ts'
 import { deployFeatures } from './deploy.ts'
-import { type Counters, Engine } from './engine.ts'
+import { type Counters, Engine, type Task } from './engine.ts'
 import { makeStale, readEpochs } from './epochs.ts'
 import type { Outcome } from './outcome.ts'
 import { Sweeper } from './sweep.ts'
@@ -26,7 +26,7 @@ export interface RecomputeWork {
 }
 
 export interface RecomputeStage extends Stage<RecomputeWork> {
-  /** Of committed batches, and of sweeps. */
+  /** Of committed batches, and of sweeps; computed also where the transaction then failed. */
   readonly counters: Readonly<Counters>
 }
 
@@ -86,19 +86,20 @@ class Recompute implements RecomputeStage {
     await resolveTraces(context.client, plan)
     await this.#leaveToSweep(context.client, plan)
     const epochs = await readEpochs(context.client, this.#graph)
+    const tasks: [Engine, Task][] = []
     for (const [entity, engine] of this.#engines) {
       const keys = plan.affected.get(entity)
       const entityEpochs = epochs.get(entity)
       if (keys === undefined || entityEpochs === undefined) continue
-      await engine.recompute(
-        {
-          context,
-          epochs: entityEpochs,
-          counters: work.counters,
-          onWritten: (outcome) => this.#note(work, entity, outcome),
-        },
-        keys,
-      )
+      const onWritten = (outcome: Outcome) => this.#note(work, entity, outcome)
+      const run = { context, epochs: entityEpochs, counters: work.counters, onWritten }
+      tasks.push([engine, await engine.begin(run, keys)])
+    }
+    try {
+      for (const [engine, task] of tasks) await engine.recompute(task)
+    } finally {
+      // Also when it comes to nothing: what is repeated is computed again.
+      this.counters.computed += work.counters.computed
     }
   }
 
@@ -126,9 +127,11 @@ class Recompute implements RecomputeStage {
         const entityEpochs = epochs.get(name)
         if (entityEpochs === undefined) return
         const entities = new Map<string, Dirty | null>(keys.map((key) => [key, null]))
-        await this.#engines.get(name)?.recompute({ context, epochs: entityEpochs, counters }, entities)
+        const engine = this.#engines.get(name)
+        await engine?.recompute(await engine.begin({ context, epochs: entityEpochs, counters }, entities))
       },
     )
+    this.counters.computed += counters.computed
     this.#count(counters)
     return isMoreLeft
   }
@@ -148,7 +151,8 @@ class Recompute implements RecomputeStage {
       stale.set(entity, bits)
       plan.affected.delete(entity)
     }
-    for (const [entity, bits] of stale) {
+    // In one order, or two workers with a truncated table each would wait for each other.
+    for (const [entity, bits] of [...stale].sort(([one], [other]) => (one < other ? -1 : 1))) {
       const engine = this.#engines.get(entity)
       if (engine !== undefined) await makeStale(client, engine.node, bits)
     }
@@ -171,7 +175,6 @@ class Recompute implements RecomputeStage {
 
   #count(counters: Counters): void {
     this.counters.handled += counters.handled
-    this.counters.computed += counters.computed
     this.counters.needed += counters.needed
     this.counters.written += counters.written
   }

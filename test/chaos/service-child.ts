@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import type { FromService, ServiceOrder, ToService } from './orders.ts'
+import type { Counted, FromService, ServiceOrder, SharedOrder, ToService } from './orders.ts'
 import { type Place, slotOf } from './running.ts'
 
 const PROGRAM = fileURLToPath(new URL('./service-main.ts', import.meta.url))
@@ -22,12 +22,15 @@ export class ServiceChild implements AsyncDisposable {
   readonly #held = new Map<string, PromiseWithResolvers<void>>()
   readonly #running = Promise.withResolvers<void>()
   readonly #ended = Promise.withResolvers<Ended>()
+  #counted = Promise.withResolvers<Counted>()
+  /** Failures it reported and repeated, as `code: message`. */
+  readonly failures: string[] = []
 
   constructor(order: ServiceOrder, environment: Readonly<Record<string, string>>) {
     this.#process = fork(PROGRAM, [JSON.stringify(order)], {
       execPath: stripsTypes ? process.execPath : NODE_24,
-      // The test runner's own flags are not the service's.
-      execArgv: [],
+      // The test runner's own flags are not the service's; kafkajs sets timers to times that are over.
+      execArgv: ['--disable-warning=TimeoutNegativeWarning'],
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       env: { ...process.env, NODE_OPTIONS: '', ...environment },
     })
@@ -38,6 +41,8 @@ export class ServiceChild implements AsyncDisposable {
     this.#process.on('message', (message: FromService) => {
       if (message.type === 'running') this.#running.resolve()
       else if (message.type === 'held') this.#held.get(message.point)?.resolve()
+      else if (message.type === 'failed') this.failures.push(`${message.code}: ${message.message}`)
+      else if (message.type === 'counted') this.#counted.resolve(message)
       else error = message
     })
     this.#process.once('error', this.#ended.reject)
@@ -77,7 +82,13 @@ export class ServiceChild implements AsyncDisposable {
     this.#tell({ type: 'let-go', point })
   }
 
-  signal(signal: 'SIGSTOP' | 'SIGCONT' | 'SIGKILL'): void {
+  async counted(): Promise<Counted> {
+    this.#counted = Promise.withResolvers()
+    this.#tell({ type: 'count' })
+    return this.#unlessEnded(this.#counted.promise)
+  }
+
+  signal(signal: 'SIGSTOP' | 'SIGCONT' | 'SIGTERM' | 'SIGKILL'): void {
     this.#process.kill(signal)
   }
 
@@ -90,11 +101,11 @@ export class ServiceChild implements AsyncDisposable {
     if (this.#process.connected) this.#process.send(message)
   }
 
-  async #unlessEnded(promise: Promise<void>): Promise<void> {
+  async #unlessEnded<T>(promise: Promise<T>): Promise<T> {
     const early = this.#ended.promise.then(({ signal, error }) => {
       throw new Error(`The service ended: ${error === null ? signal : `${error.code} ${error.message}`}.`)
     })
-    await Promise.race([promise, early])
+    return await Promise.race([promise, early])
   }
 }
 
@@ -102,6 +113,17 @@ export class ServiceChild implements AsyncDisposable {
 export function startChild(place: Place, faults = ''): ServiceChild {
   const order: ServiceOrder = { url: place.url, slot: slotOf(place), project: 'test' }
   return new ServiceChild(order, { RESCORE_TEST_FAULTS: faults })
+}
+
+/** One process of a service shared over Kafka. @param kafka its KAFKA_* variables */
+export function startSharedChild(
+  place: Place,
+  kafka: Readonly<Record<string, string>>,
+  shared: SharedOrder,
+  faults = '',
+): ServiceChild {
+  const order: ServiceOrder = { url: place.url, slot: slotOf(place), project: 'test', shared }
+  return new ServiceChild(order, { ...kafka, RESCORE_TEST_FAULTS: faults })
 }
 
 /** The repository's own project, its connector reading this portal. */

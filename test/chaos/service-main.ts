@@ -6,9 +6,12 @@
 import { loadProject } from '../../src/config.ts'
 import { asError } from '../../src/errors.ts'
 import { type Faults, faultsFromEnvironment } from '../../src/faults.ts'
+import { readKafkaSettings } from '../../src/log/kafka/settings.ts'
+import type { StageEvent } from '../../src/log/stage.ts'
 import { startService } from '../../src/service.ts'
+import { type SharedService, startSharedService } from '../../src/shared-service.ts'
 import { projectConfig } from '../support/project-features.ts'
-import type { FromService, ServiceOrder, ToService } from './orders.ts'
+import type { Counted, FromService, ServiceOrder, SharedOrder, ToService } from './orders.ts'
 
 process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'))
 
@@ -21,8 +24,17 @@ function tell(message: FromService): Promise<void> {
 const passingsLeft = new Map<string, number>()
 const held = new Map<string, PromiseWithResolvers<void>>()
 
+const counters: (() => Counted)[] = []
+
 process.on('message', (message: ToService) => {
-  if (message.type === 'kill-at') passingsLeft.set(message.point, message.passing)
+  if (message.type === 'count') {
+    const sum = { computed: 0, needed: 0 }
+    for (const counted of counters.map((read) => read())) {
+      sum.computed += counted.computed
+      sum.needed += counted.needed
+    }
+    void tell({ type: 'counted', ...sum })
+  } else if (message.type === 'kill-at') passingsLeft.set(message.point, message.passing)
   else if (message.type === 'hold-at') held.set(message.point, Promise.withResolvers<void>())
   else {
     held.get(message.point)?.resolve()
@@ -46,20 +58,56 @@ const faults: Faults = {
   },
 }
 
-async function run({ url, slot, project }: ServiceOrder): Promise<void> {
-  const service = await startService({
+const stopping = new AbortController()
+process.once('SIGTERM', () => stopping.abort(new Error('SIGTERM')))
+
+function report(event: StageEvent): void {
+  if (event.type === 'failed') void tell({ type: 'failed', code: event.code, message: event.message })
+}
+
+function countersOf({ stages }: SharedService): Counted {
+  const sum = { computed: 0, needed: 0 }
+  for (const { counters: found } of stages.get('recompute') ?? []) {
+    sum.computed += found.computed
+    sum.needed += 'needed' in found ? found.needed : 0
+  }
+  return sum
+}
+
+async function run({ url, slot, project, shared }: ServiceOrder): Promise<void> {
+  const options = {
     url,
     slot,
     config: project === 'test' ? projectConfig : await loadProject(process.cwd()),
     publication: 'chaos',
-    signal: new AbortController().signal,
+    signal: stopping.signal,
     log: { info: () => undefined, warn: () => undefined },
     strict: true,
     maxEntries: 100,
     faults,
-  })
+    report,
+  }
+  const service = shared === undefined ? await startService(options) : await startShared(options, shared)
   await tell({ type: 'running' })
   await service.done
+}
+
+async function startShared(
+  options: Parameters<typeof startService>[0],
+  { parts, owner, sessionTimeoutMs }: SharedOrder,
+): Promise<SharedService> {
+  const kafka = readKafkaSettings(process.env)
+  if (kafka === null) throw new TypeError('KAFKA_BROKERS is not set.')
+  const service = await startSharedService({
+    ...options,
+    kafka,
+    parts: new Set(parts),
+    owner,
+    sessionTimeoutMs,
+    barrierEveryMs: 500,
+  })
+  counters.push(() => countersOf(service))
+  return service
 }
 
 try {
@@ -72,4 +120,5 @@ try {
     message: error.stack ?? error.message,
   })
 }
-process.disconnect()
+// Ended as told, or said why: the loss of the channel kills nothing any more.
+process.exit()

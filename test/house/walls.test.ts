@@ -68,6 +68,7 @@ test.each([
   ['pg', 'src/db'],
   ['@hubspot/api-client', 'connectors/hubspot'],
   ['onnxruntime-node', 'src/score'],
+  ['prom-client', 'src/observe'],
 ])('only one folder imports %s', (library, home) => {
   const wrong = imports.filter((entry) => entry.target === library && !entry.typeOnly && !inside(home)(entry))
   expect(show(wrong)).toEqual([])

@@ -4,7 +4,7 @@
 
 import { ensureSourceTables } from '../../src/connect/source-tables.ts'
 import { parseLsn } from '../../src/db/lsn.ts'
-import { quoteTable } from '../../src/db/pool.ts'
+import { quoteTable, withTransaction } from '../../src/db/pool.ts'
 import type { Table } from '../../src/define/index.ts'
 import type { EntityNode, Graph } from '../../src/graph/graph.ts'
 import type { Batch, Change, Row } from '../../src/log/log.ts'
@@ -114,9 +114,14 @@ export async function openHarness(
     events,
     exec: async (sql, values) => {
       const before = await snapshot()
-      await db.query(sql, values)
+      const xid = await withTransaction(db.pool, {}, async (client) => {
+        await client.query(sql, values)
+        const { rows } = await client.query<{ xid: string }>('select pg_current_xact_id()::xid::text as xid')
+        return Number(rows[0]?.xid)
+      })
       const after = await snapshot()
-      return tables.flatMap((table) => diff(table, before.get(table) ?? [], after.get(table) ?? []))
+      const changes = tables.flatMap((table) => diff(table, before.get(table) ?? [], after.get(table) ?? []))
+      return changes.map((each) => ({ ...each, xid }))
     },
     apply: async (changes, snapshotLsn) => {
       const work = stage.plan(batchOf(changes))

@@ -8,7 +8,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { WebhookHeaders, WebhookReceiver } from '../../define/index.ts'
-import { asError } from '../../errors.ts'
+import { asError, RescoreError } from '../../errors.ts'
 import type { ConnectLog } from '../options.ts'
 import type { Taken } from './take.ts'
 
@@ -152,6 +152,7 @@ class Endpoint {
   }
 }
 
+/** @throws RescoreError CONNECT_WEBHOOK_PORT */
 export async function startWebhookServer(options: WebhookServerOptions): Promise<WebhookServer> {
   const endpoint = new Endpoint(options)
   const limits = { maxHeaderSize: 16_384, headersTimeout: 5_000, requestTimeout: 15_000, keepAliveTimeout: 10_000 }
@@ -165,7 +166,17 @@ export async function startWebhookServer(options: WebhookServerOptions): Promise
   // A request that was refused is left half read; its error is of no interest then.
   server.on('request', (request) => request.on('error', () => undefined))
   server.listen(options.port, options.host ?? '127.0.0.1')
-  await once(server, 'listening')
+  try {
+    await once(server, 'listening')
+  } catch (error) {
+    throw new RescoreError({
+      code: 'CONNECT_WEBHOOK_PORT',
+      fate: 'stop',
+      message: `Webhooks cannot be listened for on port ${options.port}: ${asError(error).message}.`,
+      mend: 'Choose another port: webhooks: { port } in rescore.config.ts.',
+      cause: error,
+    })
+  }
   const address = server.address()
   return {
     port: typeof address === 'object' && address !== null ? address.port : options.port,

@@ -43,6 +43,7 @@ const SPOKEN: Readonly<Record<number, VersionRange & { readonly name: string }>>
   17: { name: 'SaslHandshake', min: 1, max: 1 },
   18: { name: 'ApiVersions', min: 0, max: 2 },
   19: { name: 'CreateTopics', min: 0, max: 3 },
+  22: { name: 'InitProducerId', min: 1, max: 1 },
   32: { name: 'DescribeConfigs', min: 1, max: 2 },
   33: { name: 'AlterConfigs', min: 0, max: 1 },
   36: { name: 'SaslAuthenticate', min: 0, max: 1 },

@@ -6,7 +6,15 @@
  * struck out, and nothing below a warning, whatever KAFKAJS_LOG_LEVEL says.
  */
 import type { ConnectionOptions } from 'node:tls'
-import kafkajs, { type Kafka, type KafkaConfig, type logCreator, type RetryOptions } from 'kafkajs'
+import kafkajs, {
+  type Consumer,
+  type ConsumerConfig,
+  type Kafka,
+  type KafkaConfig,
+  type logCreator,
+  type RetryOptions,
+} from 'kafkajs'
+import { type OnMembership, watchMembership } from './membership.ts'
 import type { KafkaSettings, SaslSettings, TlsSettings } from './settings.ts'
 import { createTokenSource, oauthMechanism } from './token.ts'
 
@@ -36,6 +44,7 @@ export interface ClientOptions {
   /** Shown by the broker's tools: `rescore-<role>`. */
   readonly role: string
   readonly patience?: keyof typeof RETRIES
+  readonly onMembership?: OnMembership
 }
 
 /** What of a line of kafkajs may be passed on. */
@@ -81,9 +90,30 @@ function saslOptions(sasl: SaslSettings): NonNullable<KafkaConfig['sasl']> {
   return mechanism === 'scram-sha-256' ? { mechanism, username, password } : { mechanism, username, password }
 }
 
+/** A client whose consumers tell of their membership. */
+class WatchedKafka extends kafkajs.Kafka {
+  readonly #onMembership: OnMembership
+  /** By group: the consumer made last. One that was given up may end long after the next has joined. */
+  readonly #current = new Map<string, Consumer>()
+
+  constructor(config: KafkaConfig, onMembership: OnMembership) {
+    super(config)
+    this.#onMembership = onMembership
+  }
+
+  override consumer(config: ConsumerConfig): Consumer {
+    const consumer = super.consumer(config)
+    this.#current.set(config.groupId, consumer)
+    watchMembership(consumer, (assigned) => {
+      if (this.#current.get(config.groupId) === consumer) this.#onMembership(config.groupId, assigned)
+    })
+    return consumer
+  }
+}
+
 /** A client that has not connected yet; producers, consumers and admins made from it share its settings. */
 export function createKafka(settings: KafkaSettings, options: ClientOptions): Kafka {
-  return new kafkajs.Kafka({
+  const config: KafkaConfig = {
     clientId: `rescore-${options.role}`,
     brokers: [...settings.brokers],
     ssl: settings.tls === null ? false : tlsOptions(settings.tls),
@@ -95,5 +125,7 @@ export function createKafka(settings: KafkaSettings, options: ClientOptions): Ka
     retry: RETRIES[options.patience ?? 'service'],
     logLevel: kafkajs.logLevel.WARN,
     logCreator: bridge(settings, options),
-  })
+  }
+  const { onMembership } = options
+  return onMembership === undefined ? new kafkajs.Kafka(config) : new WatchedKafka(config, onMembership)
 }

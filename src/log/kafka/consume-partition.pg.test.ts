@@ -7,7 +7,8 @@ import type { Pool } from '../../db/pool.ts'
 import type { Entry } from '../log.ts'
 import type { Stage } from '../stage.ts'
 import { PartitionRunner } from './consume-partition.ts'
-import { ensurePartitions, readPartition, readPartitions } from './positions.ts'
+import { ensurePartitions } from './partitions.ts'
+import { readPartition, readPartitions } from './positions.ts'
 import { hopContent, leastOf, Reflector } from './positions-reflected.ts'
 
 const signal = new AbortController().signal

@@ -100,6 +100,8 @@ export class PartitionRunner<Work> {
     let end = stored.position
     let last: KafkaRecord | null = null
     for (const record of records) {
+      // Its position may be of another history of the database (beginning.ts).
+      if (record.offset < stored.beginOffset) continue
       let position: Position | null = placeBehind(end, record)
       try {
         position = newPosition(record, end, stored.nextOffset)
@@ -176,7 +178,7 @@ export class PartitionRunner<Work> {
     })
     await faults?.hit(`${stage.name}:after-commit`)
     const reflectedLsn = said !== null && said.lsn > stored.reflectedLsn ? said.lsn : stored.reflectedLsn
-    this.#stored = { position: taken.end, nextOffset: taken.nextOffset, reflectedLsn, withheld }
+    this.#stored = { ...stored, position: taken.end, nextOffset: taken.nextOffset, reflectedLsn, withheld }
     if (work !== null) stage.committed?.(work)
     for (const { error } of taken.letters) {
       report({ type: 'failed', stage: stage.name, code: error.code, message: error.message })

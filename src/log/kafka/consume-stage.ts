@@ -10,16 +10,18 @@ import { hostname } from 'node:os'
 import type { Kafka } from 'kafkajs'
 import { runAsLeader } from '../../db/leader.ts'
 import { isRetriableDbError, type Pool } from '../../db/pool.ts'
-import { asError, isRescoreError, RescoreError } from '../../errors.ts'
+import { asError, isRescoreError } from '../../errors.ts'
 import type { Faults } from '../../faults.ts'
 import type { Source } from '../log.ts'
 import type { Report, Stage } from '../stage.ts'
-import { type PartitionHandler, runGroup } from './consume.ts'
+import { readFound } from './beginning.ts'
+import type { PartitionHandler } from './consume.ts'
+import { runGroup } from './consume-group.ts'
 import { PartitionRunner } from './consume-partition.ts'
 import { runSweeps } from './consume-sweep.ts'
 import type { KafkaRecord, KindOf } from './decode.ts'
-import { kafkaError } from './errors.ts'
-import { ensurePartitions, whileHeld } from './positions.ts'
+import { ensurePartitions } from './partitions.ts'
+import { whileHeld } from './positions.ts'
 import { Reflector } from './positions-reflected.ts'
 
 export interface KafkaStageOptions<Work> {
@@ -43,6 +45,7 @@ export interface KafkaStageOptions<Work> {
   /** Records of one transaction. Default 1,000. */
   readonly maxEntries?: number | undefined
   readonly sessionTimeoutMs?: number | undefined
+  readonly drainMs?: number
   readonly barrierEveryMs?: number | undefined
   /** Shown as the owner of partitions. */
   readonly owner?: string | undefined
@@ -52,10 +55,12 @@ export interface KafkaStageOptions<Work> {
 export interface StageBacklog {
   backlog(): number
   pendingSinceMs(): number | null
+  partition(source: Source): PartitionBacklog | undefined
 }
 
-interface Waiting {
+export interface PartitionBacklog {
   readonly records: number
+  /** Milliseconds since 1970; null: nothing waits. */
   readonly sinceMs: number | null
 }
 
@@ -65,7 +70,7 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
   readonly #idle: Stage<Work>[]
   readonly #reflector: Reflector
   readonly #partitions = new Map<string, PartitionRunner<Work>>()
-  readonly #waiting = new Map<string, Waiting>()
+  readonly #waiting = new Map<string, PartitionBacklog>()
   readonly #owner: string
 
   constructor(options: KafkaStageOptions<Work>) {
@@ -90,7 +95,7 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
     const { pool, kafka, topics } = this.#options
     const [stage] = this.#idle
     if (stage !== undefined) await whileHeld(pool, this.#name, () => stage.deploy(pool))
-    await ensurePartitions(pool, this.#name, await partitionsOf(kafka, [...topics.keys()]))
+    await ensurePartitions(pool, this.#name, await readFound(kafka, [...topics.keys()], 'low'))
   }
 
   async run(): Promise<void> {
@@ -116,6 +121,7 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
         onError: (error) => this.#reportError(error),
         concurrency: this.#options.concurrency ?? 3,
         maxEntries: this.#options.maxEntries ?? 1_000,
+        ...(this.#options.drainMs === undefined ? {} : { drainMs: this.#options.drainMs }),
         ...(this.#options.sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs: this.#options.sessionTimeoutMs }),
       }),
     ]
@@ -127,8 +133,8 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
   }
 
   async stored(source: Source) {
-    const { nextOffset, position } = await this.#partition(source).stored()
-    return { nextOffset, isFirst: position.lsn === 0n && nextOffset === 0n }
+    const { nextOffset } = await this.#partition(source).stored()
+    return { nextOffset }
   }
 
   forget(): void {
@@ -151,6 +157,10 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
   pendingSinceMs(): number | null {
     const times = [...this.#waiting.values()].flatMap(({ sinceMs }) => (sinceMs === null ? [] : [sinceMs]))
     return times.length === 0 ? null : Math.min(...times)
+  }
+
+  partition(source: Source): PartitionBacklog | undefined {
+    return this.#waiting.get(JSON.stringify(source))
   }
 
   #partition(source: Source): PartitionRunner<Work> {
@@ -189,33 +199,6 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
     const code = isRescoreError(error) ? error.code : isRetriableDbError(error) ? 'DB_CONNECTION' : 'UNEXPECTED'
     this.#options.report({ type: 'failed', stage: this.#name, code, message: error.message })
   }
-}
-
-async function partitionsOf(kafka: Kafka, topics: readonly string[]): Promise<readonly Source[]> {
-  const admin = kafka.admin()
-  try {
-    await admin.connect()
-    const metadata = await admin.fetchTopicMetadata({ topics: [...topics] })
-    const found = metadata.topics.flatMap(({ name, partitions }) =>
-      partitions.map(({ partitionId }) => ({ topic: name, partition: partitionId })),
-    )
-    const missing = topics.filter((topic) => !found.some((source) => source.topic === topic))
-    if (missing.length > 0) throw noTopics(missing)
-    return found
-  } catch (error) {
-    throw kafkaError(error, `looking for ${topics.join(', ')}`)
-  } finally {
-    await admin.disconnect()
-  }
-}
-
-function noTopics(missing: readonly string[]): RescoreError {
-  return new RescoreError({
-    code: 'LOG_KAFKA_UNKNOWN_TOPIC',
-    fate: 'stop',
-    message: `Topics without partitions: ${missing.join(', ')}.`,
-    mend: 'rescore topics --apply',
-  })
 }
 
 export interface RunningKafkaStage {

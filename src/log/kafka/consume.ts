@@ -10,15 +10,17 @@
 import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs'
 import { Backoff, sleep } from '../../db/backoff.ts'
 import { isRetriableDbError } from '../../db/pool.ts'
-import { asError, isRescoreError, RescoreError } from '../../errors.ts'
+import { asError, isRescoreError } from '../../errors.ts'
 import type { Source } from '../log.ts'
+import { type Assignment, refuseOtherOffsets } from './consume-offsets.ts'
+import { recordOf } from './consume-record.ts'
 import type { KafkaRecord } from './decode.ts'
 import { kafkaError } from './errors.ts'
 
 /** What a member does with the partitions it is given. */
 export interface PartitionHandler {
-  /** Where the partition stands; `isFirst`: nothing of it was ever handled. */
-  stored(source: Source): Promise<{ readonly nextOffset: bigint; readonly isFirst: boolean }>
+  /** Where the partition stands. */
+  stored(source: Source): Promise<{ readonly nextOffset: bigint }>
   /** Other members may have moved any partition since. */
   forget(): void
   handle(source: Source, records: readonly KafkaRecord[], signal: AbortSignal): Promise<void>
@@ -38,16 +40,17 @@ export interface GroupOptions {
   /** Records of one transaction. */
   readonly maxEntries: number
   readonly sessionTimeoutMs?: number
+  /** How long a batch in hand may take to commit once the signal has aborted. Default 1,500. */
+  readonly drainMs?: number
 }
 
 const FETCH_WAIT_MS = 250
 const COMMIT_EVERY_MS = 1_000
-/** A batch in hand when the process is to stop has this long to commit. */
 const DRAIN_MS = 1_500
 
 const idOf = ({ topic, partition }: Source) => `${partition} ${topic}`
 
-class Member {
+export class Member {
   readonly #options: GroupOptions
   readonly #consumer: Consumer
   readonly #failure = new AbortController()
@@ -58,6 +61,8 @@ class Member {
   /** Committed in PostgreSQL, not yet told to the group. */
   readonly #behind = new Map<string, Source & { readonly offset: string }>()
   readonly #hard = new AbortController()
+  /** What the stage itself cannot go on from: kept apart from what kafkajs makes of errors. */
+  #ended: Error | null = null
 
   constructor(options: GroupOptions) {
     this.#options = options
@@ -74,6 +79,11 @@ class Member {
     })
   }
 
+  /** Where something has failed already there is nothing to be patient for. */
+  get #drainMs(): number {
+    return this.#failure.signal.aborted ? DRAIN_MS : (this.#options.drainMs ?? DRAIN_MS)
+  }
+
   get #beatEveryMs(): number {
     return Math.min(3_000, (this.#options.sessionTimeoutMs ?? 30_000) / 6)
   }
@@ -85,7 +95,7 @@ class Member {
     const over = AbortSignal.any([signal, this.#failure.signal])
     consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => this.#joined(payload.memberAssignment))
     consumer.on(consumer.events.CRASH, ({ payload }) => this.#failure.abort(payload.error))
-    const drain = () => setTimeout(() => this.#hard.abort(asError(over.reason)), DRAIN_MS).unref()
+    const drain = () => setTimeout(() => this.#hard.abort(asError(over.reason)), this.#drainMs).unref()
     over.addEventListener('abort', drain, { once: true })
     try {
       await consumer.connect()
@@ -103,7 +113,7 @@ class Member {
       }
       this.#failure.signal.throwIfAborted()
     } catch (error) {
-      throw isRescoreError(error) || isRetriableDbError(error)
+      throw isRescoreError(error) || isRetriableDbError(error) || error === this.#ended
         ? error
         : kafkaError(error, `reading ${topics.join(', ')}`)
     } finally {
@@ -119,43 +129,15 @@ class Member {
       .then(() => this.#consumer.disconnect())
       .catch((error: unknown) => this.#options.onError(asError(error)))
       .finally(() => limit.abort())
-    await Promise.race([gone, sleep(DRAIN_MS + 5_000, limit.signal).catch(() => undefined)])
+    await Promise.race([gone, sleep(this.#drainMs + 5_000, limit.signal).catch(() => undefined)])
   }
 
-  #joined(assignment: Readonly<Record<string, readonly number[]>>): void {
+  #joined(assignment: Assignment): void {
     this.#expected = new Map()
     this.#sought = new Map()
     this.#behind.clear()
     this.#options.handler.forget()
-    this.#verify(assignment).catch((error: unknown) => this.#failure.abort(error))
-  }
-
-  /** Refuses a topic that does not hold what was left in it. */
-  async #verify(assignment: Readonly<Record<string, readonly number[]>>): Promise<void> {
-    const { kafka, handler } = this.#options
-    const admin = kafka.admin()
-    try {
-      await admin.connect()
-      for (const [topic, partitions] of Object.entries(assignment)) {
-        if (partitions.length === 0) continue
-        const offsets = await admin.fetchTopicOffsets(topic)
-        for (const { partition, low, high } of offsets) {
-          if (!partitions.includes(partition)) continue
-          const { nextOffset, isFirst } = await handler.stored({ topic, partition })
-          if (isFirst) continue
-          if (nextOffset > BigInt(high)) throw replaced({ topic, partition }, nextOffset, high)
-          if (nextOffset < BigInt(low)) throw gone({ topic, partition }, nextOffset, low)
-        }
-      }
-    } catch (error) {
-      const reason =
-        isRescoreError(error) || isRetriableDbError(error) ? error : kafkaError(error, 'looking at offsets')
-      // What cannot be asked now is asked at the next sharing out; only an answer refuses.
-      if (!isRescoreError(reason) || reason.fate !== 'stop') this.#options.onError(asError(reason))
-      else throw reason
-    } finally {
-      await admin.disconnect().catch((error: unknown) => this.#options.onError(asError(error)))
-    }
+    refuseOtherOffsets(this.#options, assignment).catch((error: unknown) => this.#failure.abort(error))
   }
 
   async #batch({ batch, heartbeat, resolveOffset, isRunning, isStale }: EachBatchPayload): Promise<void> {
@@ -187,7 +169,7 @@ class Member {
       // The group's own error is what kafkajs knows how to go on from.
       if (refused.signal.aborted) throw refused.signal.reason
       if (this.#hard.signal.aborted || this.#failure.signal.aborted) return
-      if (isRescoreError(error) && error.fate === 'stop') this.#failure.abort(error)
+      if (this.#ended !== null) this.#failure.abort(this.#ended)
       throw error
     } finally {
       clearInterval(timer)
@@ -211,18 +193,17 @@ class Member {
     const stored = await this.#options.handler.stored(source)
     const expected = this.#expected.get(id) ?? stored.nextOffset
     if (first <= expected) {
-      if (first < expected && this.#expected.has(id)) await this.#verify({ [source.topic]: [source.partition] })
+      if (first < expected && this.#expected.has(id))
+        await refuseOtherOffsets(this.#options, { [source.topic]: [source.partition] })
       return true
     }
-    // Nothing of it was ever handled: the sweep of the stage's start sees what older records told.
-    if (stored.isFirst) return true
     if (this.#sought.get(id) !== expected) {
       this.#sought.set(id, expected)
       this.#consumer.seek({ ...source, offset: String(expected) })
       return false
     }
     // Sought, and still not there: a gap that compaction or a transaction's marker left, or records that are gone.
-    await this.#verify({ [source.topic]: [source.partition] })
+    await refuseOtherOffsets(this.#options, { [source.topic]: [source.partition] })
     return true
   }
 
@@ -242,7 +223,10 @@ class Member {
         signal.throwIfAborted()
         const isRetriable = isRescoreError(error) ? error.fate === 'retry' : isRetriableDbError(error)
         this.#options.onError(asError(error))
-        if (!isRetriable) throw error
+        if (!isRetriable) {
+          this.#ended = asError(error)
+          throw this.#ended
+        }
         // A worker that lost the partition without noticing hears it here.
         if (isRescoreError(error) && error.code === 'LOG_PARTITION_MOVED') await heartbeat()
         await backoff.wait(signal)
@@ -259,59 +243,6 @@ class Member {
       await this.#consumer.commitOffsets(offsets)
     } catch (error) {
       this.#options.onError(kafkaError(error, 'committing offsets'))
-    }
-  }
-}
-
-function recordOf(message: EachBatchPayload['batch']['messages'][number]): KafkaRecord {
-  const headers: Record<string, string | undefined> = {}
-  for (const [name, value] of Object.entries(message.headers ?? {})) {
-    const one = Array.isArray(value) ? value.at(-1) : value
-    headers[name] = one === undefined ? undefined : one.toString()
-  }
-  return {
-    offset: BigInt(message.offset),
-    timestampMs: Number(message.timestamp),
-    key: message.key,
-    value: message.value,
-    headers,
-  }
-}
-
-function replaced({ topic, partition }: Source, nextOffset: bigint, high: string): RescoreError {
-  return new RescoreError({
-    code: 'LOG_TOPIC_REPLACED',
-    fate: 'stop',
-    message: `Partition ${partition} of ${topic} ends at ${high}, but records up to ${nextOffset} were handled: the topic was deleted and made anew.`,
-    mend: 'Changes that were in it may be lost: rescore resync, which makes everything anew, and start again.',
-  })
-}
-
-function gone({ topic, partition }: Source, nextOffset: bigint, low: string): RescoreError {
-  return new RescoreError({
-    code: 'LOG_RECORDS_GONE',
-    fate: 'stop',
-    message: `Partition ${partition} of ${topic} begins at ${low}, but records from ${nextOffset} on were not handled yet: retention removed them.`,
-    mend: 'rescore resync, which makes everything anew; and a retention longer than the longest time without workers.',
-  })
-}
-
-/** Runs until the signal aborts; joins again after what is worth it. @throws errors of fate `stop` */
-export async function runGroup(options: GroupOptions): Promise<void> {
-  const { signal, onError } = options
-  const backoff = new Backoff({ baseMs: 100, maxMs: 10_000 })
-  while (!signal.aborted) {
-    const startedMs = performance.now()
-    try {
-      await new Member(options).run()
-    } catch (error) {
-      if (signal.aborted) return
-      const isRetriable = isRescoreError(error) ? error.fate === 'retry' : isRetriableDbError(error)
-      if (!isRetriable) throw error
-      onError(asError(error))
-      if (performance.now() - startedMs > 60_000) backoff.reset()
-      // Rejects only when the signal aborts, which the loop's condition sees.
-      await backoff.wait(signal).catch(() => undefined)
     }
   }
 }

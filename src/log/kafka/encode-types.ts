@@ -5,13 +5,12 @@
  * known here goes as a string of PostgreSQL's text, never dropped. Copiers read the message in place and keep nothing.
  */
 import type { ByteWriter } from './encode-bytes.ts'
+import { copyInterval, copyIntervalIso } from './encode-interval.ts'
 import { copyDouble, copyMoney, copyNumericString, preciseCopier } from './encode-numeric.ts'
 import { copyArray, copyBits, copyBytes, copyPoint } from './encode-structured.ts'
 import {
   copyDate,
   copyDateIso,
-  copyInterval,
-  copyIntervalIso,
   copyTime,
   copyTimeIso,
   copyTimestamp,

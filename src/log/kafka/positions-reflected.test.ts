@@ -7,6 +7,7 @@ function partition(reflectedLsn: bigint, ...withheld: readonly (readonly [bigint
     source: { topic: 't', partition: 0 },
     position: { lsn: reflectedLsn + 1n, index: 0 },
     nextOffset: 1n,
+    beginOffset: 0n,
     reflectedLsn,
     reflectedAtMs: Number(reflectedLsn),
     withheld: withheld.map(([fromLsn, untilLsn]) => ({ fromLsn, untilLsn })),

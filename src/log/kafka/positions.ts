@@ -8,9 +8,9 @@
 import { formatLsn, parseLsn } from '../../db/lsn.ts'
 import { type Client, type Pool, type Queryable, withTransaction } from '../../db/pool.ts'
 import { RescoreError } from '../../errors.ts'
-import { type Source, WHOLE } from '../log.ts'
+import type { Source } from '../log.ts'
 import type { Position } from '../position.ts'
-import { ensurePosition, type Reflected } from '../stage-position.ts'
+import type { Reflected } from '../stage-position.ts'
 import type { KafkaRecord } from './decode.ts'
 
 /** What is vouched for at or above `fromLsn` holds only once every partition has handled everything up to `untilLsn`. */
@@ -23,6 +23,8 @@ export interface PartitionPosition {
   readonly position: Position
   /** Where to read on. */
   readonly nextOffset: bigint
+  /** Records before it are of no concern: of another history, or covered by the first sweep. */
+  readonly beginOffset: bigint
   readonly reflectedLsn: bigint
   readonly withheld: readonly Withheld[]
 }
@@ -33,12 +35,13 @@ interface PartitionRow {
   readonly lsn: string
   readonly index: number
   readonly next_offset: bigint
+  readonly begin_offset: bigint
   readonly reflected: string
   readonly reflected_at_ms: number | null
   readonly withheld: readonly string[]
 }
 
-const COLUMNS = `topic, partition, lsn::text, index, next_offset, reflected_lsn::text as reflected, withheld::text[],
+const COLUMNS = `topic, partition, lsn::text, index, next_offset, begin_offset, reflected_lsn::text as reflected, withheld::text[],
   (extract(epoch from reflected_at) * 1000)::float8 as reflected_at_ms`
 
 function pairs(lsns: readonly string[]): readonly Withheld[] {
@@ -53,24 +56,10 @@ function positionOf(row: PartitionRow): PartitionPosition {
   return {
     position: { lsn: parseLsn(row.lsn), index: row.index },
     nextOffset: row.next_offset,
+    beginOffset: row.begin_offset,
     reflectedLsn: parseLsn(row.reflected),
     withheld: pairs(row.withheld),
   }
-}
-
-/**
- * Rows for exactly these partitions, and those of the stage as a whole; a partition that no topic has any more would hold
- * the whole back for ever.
- */
-export async function ensurePartitions(pool: Pool, stage: string, sources: readonly Source[]): Promise<void> {
-  await pool.query('insert into rescore.shared_stage (stage) values ($1) on conflict do nothing', [stage])
-  await ensurePosition(pool, stage, [WHOLE, ...sources])
-  await pool.query(
-    `delete from rescore.stage_position p where stage = $1 and topic <> ''
-       and not exists (select from unnest($2::text[], $3::integer[]) as u (topic, partition)
-                       where u.topic = p.topic and u.partition = p.partition)`,
-    [stage, sources.map(({ topic }) => topic), sources.map(({ partition }) => partition)],
-  )
 }
 
 /** @throws RescoreError LOG_NO_PARTITION when the start did not know it */
@@ -186,10 +175,13 @@ export async function readWalLsn(client: Client): Promise<bigint> {
 
 /**
  * Rows were made stale in the caller's transaction: the whole vouches for nothing new until a sweep has been through.
- * Does not wait for the lock: who holds it may be waiting for what this transaction holds. The batch is repeated.
+ * Waits for the lock no longer than whoever moves the reflected position has it: a deploy that has it may be waiting for
+ * what this transaction holds. Then the batch is repeated.
  */
 export async function wantSweep(client: Client, stage: string): Promise<void> {
-  await client.query('select from rescore.shared_stage where stage = $1 for update nowait', [stage])
+  await client.query(`set local lock_timeout = '500ms'`)
+  await client.query('select from rescore.shared_stage where stage = $1 for update', [stage])
+  await client.query('set local lock_timeout = 0')
   await client.query('update rescore.shared_stage set sweeps_wanted = sweeps_wanted + 1 where stage = $1', [stage])
 }
 
@@ -203,8 +195,9 @@ export async function whileHeld(pool: Pool, stage: string, deploy: () => Promise
   })
 }
 
-/** For when every stage may have missed something: changes from before there was a slot. */
+/** For when every stage may have missed something: changes from before there was a slot, ids of another server. */
 export async function wantSweepOfAll(pool: Pool, stages: readonly string[]): Promise<void> {
+  await pool.query('delete from rescore.computed')
   await pool.query(
     `insert into rescore.shared_stage as s (stage) select unnest($1::text[]) order by 1
      on conflict (stage) do update set sweeps_wanted = s.sweeps_wanted + 1`,

@@ -28,7 +28,7 @@ interface Encoded {
   size(): number
 }
 
-interface ProtocolCall {
+interface ProtocolCall<Answer> {
   readonly request: {
     readonly apiKey: number
     readonly apiVersion: number
@@ -40,13 +40,20 @@ interface ProtocolCall {
   readonly requestTimeout: number
 }
 
-interface Answer {
+interface ProduceAnswer {
   readonly partitions: readonly ProducedPartition[]
   readonly clientSideThrottleTime: number
 }
 
+export interface ProducerAnswer {
+  /** 0: the producer has an identity. */
+  readonly errorCode: number
+  readonly producerId: bigint
+  readonly epoch: number
+}
+
 interface KafkaBroker {
-  readonly connectionPool: { send(call: ProtocolCall): Promise<Answer> }
+  readonly connectionPool: { send<Answer>(call: ProtocolCall<Answer>): Promise<Answer> }
 }
 
 /** What of kafkajs's cluster is used. */
@@ -58,6 +65,7 @@ interface KafkaCluster {
   refreshMetadataIfNecessary(): Promise<void>
   findTopicPartitionMetadata(topic: string): readonly { readonly partitionId: number; readonly leader: number }[]
   findBroker(options: { nodeId: number }): Promise<KafkaBroker>
+  findControllerBroker(): Promise<KafkaBroker>
 }
 
 const CLUSTER_METHODS = [
@@ -68,6 +76,7 @@ const CLUSTER_METHODS = [
   'refreshMetadataIfNecessary',
   'findTopicPartitionMetadata',
   'findBroker',
+  'findControllerBroker',
 ] as const
 
 function isCluster(value: unknown): value is KafkaCluster {
@@ -94,8 +103,8 @@ function openCluster(kafka: Kafka): KafkaCluster {
   })
 }
 
-const PRODUCE = 0
-const VERSION = 7
+const PRODUCE = { apiKey: 0, apiVersion: 7, apiName: 'Produce' }
+const INIT_PRODUCER = { apiKey: 22, apiVersion: 1, apiName: 'InitProducerId' }
 const ALL_REPLICAS = -1
 
 /**
@@ -130,7 +139,7 @@ class RequestBody {
   }
 }
 
-function decodeAnswer(payload: Buffer): Answer {
+function decodeProduced(payload: Buffer): ProduceAnswer {
   let at = 0
   const int32 = () => {
     at += 4
@@ -151,6 +160,30 @@ function decodeAnswer(payload: Buffer): Answer {
   return { partitions, clientSideThrottleTime: int32() }
 }
 
+/** No transaction and its time-out; the answer is throttle time, code, id and epoch. */
+const INIT_PRODUCER_BODY = Buffer.from([0xff, 0xff, 0, 0, 0xea, 0x60])
+
+function decodeProducer(payload: Buffer): ProducerAnswer {
+  return { errorCode: payload.readInt16BE(4), producerId: payload.readBigInt64BE(6), epoch: payload.readInt16BE(14) }
+}
+
+function callOf<Answer>(
+  api: { readonly apiKey: number; readonly apiVersion: number; readonly apiName: string },
+  payload: Buffer,
+  requestTimeout: number,
+  decode: (payload: Buffer) => Answer,
+): ProtocolCall<Answer> {
+  return {
+    request: {
+      ...api,
+      expectResponse: () => true,
+      encode: async () => ({ buf: payload, buffer: payload, size: () => payload.length }),
+    },
+    response: { decode: async (bytes) => decode(bytes), parse: async (decoded) => decoded },
+    requestTimeout,
+  }
+}
+
 export interface ProduceWire {
   /** Number of partitions of each topic. @throws kafkajs's errors */
   partitionCounts(topics: readonly string[]): Promise<ReadonlyMap<string, number>>
@@ -158,6 +191,8 @@ export interface ProduceWire {
   leaderOf(topic: string, partition: number): number | null
   /** Asks the brokers anew who leads what. */
   refresh(): Promise<void>
+  /** An identity by which brokers know a batch that is sent again. */
+  initProducer(): Promise<ProducerAnswer>
   /** One request to one broker, answered after all in-sync replicas have it. */
   produce(leader: number, parts: readonly PartitionBytes[]): Promise<readonly ProducedPartition[]>
   close(): Promise<void>
@@ -178,22 +213,16 @@ export async function openWire(kafka: Kafka, requestTimeoutMs: number): Promise<
       return found === undefined || found.leader < 0 ? null : found.leader
     },
     refresh: () => cluster.refreshMetadata(),
+    initProducer: async () => {
+      const broker = await cluster.findControllerBroker()
+      return broker.connectionPool.send(callOf(INIT_PRODUCER, INIT_PRODUCER_BODY, requestTimeoutMs, decodeProducer))
+    },
     produce: async (leader, parts) => {
       const broker = await cluster.findBroker({ nodeId: leader })
       const body = bodies.get(leader) ?? new RequestBody()
       bodies.set(leader, body)
       const payload = body.encode(parts, requestTimeoutMs)
-      const answer = await broker.connectionPool.send({
-        request: {
-          apiKey: PRODUCE,
-          apiVersion: VERSION,
-          apiName: 'Produce',
-          expectResponse: () => true,
-          encode: async () => ({ buf: payload, buffer: payload, size: () => payload.length }),
-        },
-        response: { decode: async (bytes) => decodeAnswer(bytes), parse: async (decoded) => decoded },
-        requestTimeout: requestTimeoutMs,
-      })
+      const answer = await broker.connectionPool.send(callOf(PRODUCE, payload, requestTimeoutMs, decodeProduced))
       return answer.partitions
     },
     close: () => cluster.disconnect(),

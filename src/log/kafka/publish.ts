@@ -3,22 +3,26 @@
  *
  * Invariants: a round is sent whole and again, as long as it takes, before the next one; `done` moves only when every
  * in-sync replica of every partition of a round has its records, or the one record too large for its topic was kept aside;
- * `bytes` counts all that is not yet done, so that the caller can stop reading. Not idempotent: an answer that was lost
- * makes duplicates, never a gap and never another order. A crash loses what was not done, which the slot still has.
+ * `bytes` counts all that is not yet done, so that the caller can stop reading. An answer that was lost makes no duplicate
+ * (publish-identity.ts). A crash loses what was not done, which the slot still has: duplicates, never a gap and never
+ * another order.
  */
 import type { Faults } from '../../faults.ts'
 import { BATCH_CODECS, type BatchCodec, type Compression } from './compress.ts'
 import type { ByteWriter } from './encode-bytes.ts'
 import { kafkaError } from './errors.ts'
 import type { BatchRecord, RecordBatch } from './publish-batch.ts'
+import { ProducerIdentity } from './publish-identity.ts'
 import { BrokerLink, type LinkOptions } from './publish-link.ts'
-import { BrokerRefusal, isTooLarge, UNKNOWN_TOPIC } from './publish-refusal.ts'
+import { BrokerRefusal, isTooLarge, partitionNamed, UNKNOWN_TOPIC } from './publish-refusal.ts'
 import { BatchPool, type PartitionRef, Round } from './publish-round.ts'
 import type { ProduceWire } from './publish-wire.ts'
 
 /** Below max.message.bytes of a topic as Kafka ships it (1 MiB and 12 bytes). */
 const MAX_BATCH_BYTES = 1_000_000
 const MAX_ROUND_BYTES = 4 * 1_048_576
+/** LEADER_NOT_AVAILABLE. */
+const NO_LEADER = 5
 
 export interface RefusedRecord extends PartitionRef {
   readonly record: BatchRecord
@@ -33,6 +37,8 @@ export interface PublisherOptions extends LinkOptions {
   readonly onRefused: (refused: RefusedRecord) => Promise<void>
   /** Called after each round that is done. */
   readonly onProgress: () => void
+  /** Called with what a round that is done held: records, and their bytes before compression. */
+  readonly onPublished?: (records: number, bytes: number) => void
   readonly faults?: Faults
 }
 
@@ -48,6 +54,7 @@ export class Publisher {
   readonly #codec: BatchCodec | null
   readonly #pool = new BatchPool()
   readonly #link: BrokerLink
+  readonly #identity = new ProducerIdentity()
   readonly #sealed: Round[] = []
   readonly #places: PartitionRef[] = []
   readonly #topics = new Map<string, TopicPlaces>()
@@ -91,7 +98,7 @@ export class Publisher {
     const counts = await this.#link.persist('reading the topics', (wire) => wire.partitionCounts(topics))
     for (const topic of topics) {
       const partitions = counts.get(topic) ?? 0
-      if (partitions === 0) throw kafkaError(new BrokerRefusal(topic, 0, UNKNOWN_TOPIC), 'reading the topics')
+      if (partitions === 0) throw kafkaError(new BrokerRefusal(topic, UNKNOWN_TOPIC), 'reading the topics')
       this.#topics.set(topic, { topic, first: this.#places.length, partitions })
       for (let partition = 0; partition < partitions; partition += 1) this.#places.push({ topic, partition })
     }
@@ -130,7 +137,7 @@ export class Publisher {
 
   /** Sends until the signal aborts. @throws errors of fate `stop` */
   async run(): Promise<void> {
-    const { signal, faults, onProgress } = this.#options
+    const { signal, faults, onProgress, onPublished } = this.#options
     const onAbort = () => this.#wake.resolve()
     signal.addEventListener('abort', onAbort, { once: true })
     try {
@@ -146,6 +153,7 @@ export class Publisher {
         await faults?.hit('after-ack')
         this.#done = round.number
         this.#bytes -= round.bytes
+        onPublished?.(round.records, round.bytes)
         onProgress()
       }
     } finally {
@@ -168,6 +176,7 @@ export class Publisher {
 
   /** One attempt: what is acknowledged leaves the round, whatever becomes of the rest. */
   async #send(wire: ProduceWire, round: Round, isCurrent: () => boolean): Promise<void> {
+    await this.#identity.ensure(wire, isCurrent)
     while (!round.isDone && isCurrent()) {
       const nowMs = Date.now()
       const heads = new Map(round.heads())
@@ -177,10 +186,10 @@ export class Publisher {
         const leader = wire.leaderOf(topic, partition)
         if (leader === null) {
           await wire.refresh()
-          throw new BrokerRefusal(topic, partition, 5)
+          throw new BrokerRefusal(partitionNamed(topic, partition), NO_LEADER)
         }
         const parts = byLeader.get(leader) ?? []
-        parts.push({ place, batch: await batch.finish(nowMs, this.#codec) })
+        parts.push({ place, batch: await batch.finish(nowMs, this.#codec, this.#identity.stamp(place)) })
         byLeader.set(leader, parts)
       }
       const outcomes = await Promise.allSettled(
@@ -209,9 +218,13 @@ export class Publisher {
 
   async #answered(round: Round, place: number, batch: RecordBatch | undefined, errorCode: number): Promise<void> {
     const { topic, partition } = this.#ref(place)
-    if (errorCode === 0) round.acknowledged(place)
-    else if (!isTooLarge(errorCode) || batch === undefined) throw new BrokerRefusal(topic, partition, errorCode)
-    else if (batch.count > 1) round.split(place)
+    if (this.#identity.isAppended(errorCode)) {
+      this.#identity.acknowledged(place, batch?.count ?? 0)
+      round.acknowledged(place)
+    } else if (!isTooLarge(errorCode) || batch === undefined) {
+      this.#identity.refused(errorCode)
+      throw new BrokerRefusal(partitionNamed(topic, partition), errorCode)
+    } else if (batch.count > 1) round.split(place)
     else {
       const [record] = batch.records()
       if (record !== undefined) await this.#options.onRefused({ topic, partition, record, bytes: batch.bytes })

@@ -60,6 +60,11 @@ export async function describeTopics(admin: Admin, names: readonly string[]): Pr
   return states
 }
 
+const ONCE_KNOWN = {
+  attempts: UNKNOWN_TOPIC_ATTEMPTS,
+  isRetriable: (error: unknown) => kafkaError(error, 'describing topics').code === 'LOG_KAFKA_UNKNOWN_TOPIC',
+}
+
 /** @param tables `schema.name` of every captured table */
 export async function reportTopics(
   admin: Admin,
@@ -69,17 +74,8 @@ export async function reportTopics(
   const { brokers } = await admin.describeCluster()
   const specs = topicSpecs(settings, tables, brokers.length)
   // A topic made a moment ago may be listed by one broker and unknown to the next.
-  const states = await retry(
-    () =>
-      describeTopics(
-        admin,
-        specs.map(({ name }) => name),
-      ),
-    {
-      attempts: UNKNOWN_TOPIC_ATTEMPTS,
-      isRetriable: (error) => kafkaError(error, 'describing topics').code === 'LOG_KAFKA_UNKNOWN_TOPIC',
-    },
-  )
+  const names = specs.map(({ name }) => name)
+  const states = await retry(() => describeTopics(admin, names), ONCE_KNOWN)
   return specs.map((spec) => {
     const state = states.get(spec.name) ?? null
     return { spec, state, differences: compareTopic(spec, state) }
@@ -90,13 +86,15 @@ const asEntries = (config: Readonly<Record<string, string>>) =>
   Object.entries(config).map(([name, value]) => ({ name, value }))
 
 async function create(admin: Admin, { name, partitions, replication, config }: TopicSpec): Promise<void> {
-  await admin.createTopics({
-    topics: [
-      { topic: name, numPartitions: partitions, replicationFactor: replication, configEntries: asEntries(config) },
-    ],
-    waitForLeaders: true,
-    timeout: CREATE_TIMEOUT_MS,
-  })
+  const topic = {
+    topic: name,
+    numPartitions: partitions,
+    replicationFactor: replication,
+    configEntries: asEntries(config),
+  }
+  const request = { topics: [topic], waitForLeaders: true, timeout: CREATE_TIMEOUT_MS }
+  // Made, and asked of a broker that has not heard of it yet; to make it again does nothing.
+  await retry(() => admin.createTopics(request), ONCE_KNOWN)
 }
 
 async function alter(admin: Admin, { spec, state, differences }: TopicReport): Promise<void> {

@@ -33,6 +33,8 @@ export interface BrokerOptions {
   /** Kept after the end when given; default: a temporary folder, removed. */
   readonly folder?: string
   readonly settings?: Readonly<Record<string, string>>
+  /** Of the Java machine. Default: quick to start and small. */
+  readonly flags?: readonly string[]
 }
 
 export interface KafkaBroker extends AsyncDisposable {
@@ -75,7 +77,7 @@ const LOGGING = [
   `-Dlog4j2.configurationFile=${file('log4j2.properties')}`,
 ]
 const TOOL_FLAGS = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', ...LOGGING]
-const BROKER_FLAGS = ['-Xms128m', '-Xmx192m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', ...LOGGING]
+const BROKER_FLAGS = ['-Xms128m', '-Xmx192m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1']
 
 async function format(libraries: string, properties: string, user: Credentials | null): Promise<void> {
   const id = Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString('base64url')
@@ -106,9 +108,9 @@ interface Running {
   readonly hasExited: () => boolean
 }
 
-function launch(libraries: string, properties: string, log: string): Running {
+function launch(flags: readonly string[], libraries: string, properties: string, log: string): Running {
   const output = openSync(log, 'a')
-  const broker = spawn('java', [...BROKER_FLAGS, '-cp', `${libraries}/*`, 'kafka.Kafka', properties], {
+  const broker = spawn('java', [...flags, ...LOGGING, '-cp', `${libraries}/*`, 'kafka.Kafka', properties], {
     stdio: ['ignore', output, output],
   })
   closeSync(output)
@@ -151,7 +153,7 @@ async function waitUntilReady(running: Running, brokers: string, log: string): P
 
 /** Formats and starts a broker; resolves when it answers. */
 export async function startBroker(options: BrokerOptions = {}): Promise<KafkaBroker> {
-  const { version = '4.4.0', listeners: names = [], user = null, settings = {} } = options
+  const { version = '4.4.0', listeners: names = [], user = null, settings = {}, flags = BROKER_FLAGS } = options
   const libraries = await kafkaArchives(version)
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'rescore-kafka-')))
   await mkdir(folder, { recursive: true })
@@ -171,7 +173,7 @@ export async function startBroker(options: BrokerOptions = {}): Promise<KafkaBro
   let running: Running | null = null
   const start = async () => {
     if (running !== null) throw new Error('The broker runs already.')
-    const started = launch(libraries, properties, log)
+    const started = launch(flags, libraries, properties, log)
     running = started
     await waitUntilReady(started, brokers, log)
   }

@@ -1,0 +1,158 @@
+/**
+ * Every metric of ours, declared once: name, what it says, its labels.
+ *
+ * Invariants: base units (seconds, bytes) and Prometheus's suffixes; labels are names out of the configuration and codes
+ * of ours, never keys, values or messages, so their number is bounded. docs/operations.md lists them; a test holds the two
+ * against each other.
+ */
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+
+/** From a batch of one change to one of thousands, seconds. */
+const WORK_SECONDS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+/** From the commit of a change to the commit of the classification it moved, seconds. */
+const FRESH_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1_800]
+
+export interface DeclaredMetric {
+  readonly name: string
+  readonly kind: 'gauge' | 'counter' | 'histogram'
+  readonly labels: readonly string[]
+}
+
+/** @param declared gets one entry for each metric made */
+export function createMetricTable(registry: Registry, declared: DeclaredMetric[] = []) {
+  const registers = [registry]
+  const gauge = <L extends string>(name: string, help: string, ...labelNames: L[]) => {
+    declared.push({ name, kind: 'gauge', labels: labelNames })
+    return new Gauge<L>({ name, help, labelNames, registers })
+  }
+  const counter = <L extends string>(name: string, help: string, ...labelNames: L[]) => {
+    declared.push({ name, kind: 'counter', labels: labelNames })
+    return new Counter<L>({ name, help, labelNames, registers })
+  }
+  const histogram = <L extends string>(name: string, help: string, buckets: number[], ...labelNames: L[]) => {
+    declared.push({ name, kind: 'histogram', labels: labelNames })
+    return new Histogram<L>({ name, help, labelNames, buckets, registers })
+  }
+
+  return {
+    build: gauge('rescore_build_info', 'Always 1; the labels say which program runs.', 'version', 'node'),
+    partReady: gauge('rescore_part_ready', '1 while a part of this process runs or stands by, else 0.', 'part'),
+    databaseReachable: gauge('rescore_database_reachable', '1 when PostgreSQL answered within 2 s, else 0.'),
+    scrapeFailures: counter(
+      'rescore_database_figures_failures_total',
+      'Scrapes without the figures that are read from PostgreSQL, by SQLSTATE or other code.',
+      'code',
+    ),
+
+    stageLag: gauge(
+      'rescore_stage_lag_seconds',
+      'Age of the oldest change this process has read and not handled; 0 when there is none.',
+      'stage',
+    ),
+    stageBacklog: gauge('rescore_stage_backlog_entries', 'Changes read or waiting to be, not yet handled.', 'stage'),
+    stageUnreflected: gauge(
+      'rescore_stage_unreflected_bytes',
+      'WAL written since the reflected position of the stage in the whole service, ours or not.',
+      'stage',
+    ),
+    stagePartitions: gauge(
+      'rescore_stage_assigned_partitions',
+      'Partitions of the stage that its consumer group has given to this process.',
+      'stage',
+    ),
+    stageSweeping: gauge('rescore_stage_sweeping', '1 while stale rows are being caught up on, else 0.', 'stage'),
+    stageEntries: counter('rescore_stage_entries_total', 'Changes in committed batches.', 'stage'),
+    stageHandled: counter('rescore_stage_handled_total', 'Entities looked at (score: one per model).', 'stage'),
+    stageComputed: counter('rescore_stage_computed_total', 'Features computed, or rows inferred.', 'stage'),
+    stageNeeded: counter(
+      'rescore_stage_needed_total',
+      'Features that had to be computed; computed less needed is work for nothing.',
+      'stage',
+    ),
+    stageWritten: counter('rescore_stage_written_total', 'Rows inserted, updated or deleted.', 'stage'),
+    stageBatch: histogram(
+      'rescore_stage_batch_duration_seconds',
+      'From the begin of a batch to its commit.',
+      WORK_SECONDS,
+      'stage',
+    ),
+    stageSweep: histogram(
+      'rescore_stage_sweep_duration_seconds',
+      'One piece of catching up on stale rows.',
+      WORK_SECONDS,
+      'stage',
+    ),
+    stageFailures: counter(
+      'rescore_stage_failures_total',
+      'Failures of a stage that were reported; most are repeated.',
+      'stage',
+      'code',
+    ),
+    freshness: histogram(
+      'rescore_change_to_classification_seconds',
+      'From the commit of a source change to the commit of the classification it moved; of a batch the first 1,000.',
+      FRESH_SECONDS,
+      'model',
+    ),
+
+    publishedRecords: counter(
+      'rescore_capture_published_records_total',
+      'Records that all in-sync replicas have acknowledged.',
+    ),
+    publishedBytes: counter(
+      'rescore_capture_published_bytes_total',
+      'Bytes of those records before compression, keys and headers included.',
+    ),
+    slotActive: gauge('rescore_slot_active', '1 while somebody reads the replication slot, else 0.'),
+    slotLost: gauge('rescore_slot_lost', '1 when PostgreSQL has given the slot up, else 0.'),
+    slotRetained: gauge('rescore_slot_retained_bytes', 'WAL that PostgreSQL keeps for the slot.'),
+    slotUnconfirmed: gauge('rescore_slot_unconfirmed_bytes', 'WAL written since the position the slot has confirmed.'),
+    roleLeader: gauge('rescore_role_leader', '1 while this process holds the role, 0 while it stands by.', 'role'),
+
+    landed: counter(
+      'rescore_connector_landed_records_total',
+      'Rows inserted, updated or deleted.',
+      'connector',
+      'stream',
+    ),
+    rejected: counter(
+      'rescore_connector_rejected_records_total',
+      'Records that could not be landed and are in rescore.reject.',
+      'connector',
+      'stream',
+    ),
+    passes: counter('rescore_connector_passes_total', 'Passes that came to their end.', 'connector', 'stream'),
+    lastPass: gauge(
+      'rescore_connector_last_pass_timestamp_seconds',
+      'When the last pass came to its end, seconds since 1970.',
+      'connector',
+      'stream',
+    ),
+    connectorFailures: counter(
+      'rescore_connector_failures_total',
+      'Passes that failed and are repeated from their last checkpoint.',
+      'connector',
+      'stream',
+      'code',
+    ),
+    calls: counter(
+      'rescore_connector_calls_total',
+      'Calls to the source, repeats included, by the budget they draw from.',
+      'connector',
+      'budget',
+    ),
+    budgetLeft: gauge(
+      'rescore_connector_budget_left_calls',
+      'Calls that may start now before the budget makes them wait.',
+      'connector',
+      'budget',
+    ),
+
+    deadLetters: gauge('rescore_dead_letter_records', 'Rows of rescore.dead_letter, counted up to 10,000.'),
+    unpublished: gauge('rescore_unpublished_records', 'Rows of rescore.unpublished, counted up to 10,000.'),
+    quarantined: gauge('rescore_quarantined_entities', 'Rows of rescore.quarantine, counted up to 10,000.'),
+    rejectsKept: gauge('rescore_rejected_records', 'Rows of rescore.reject, counted up to 10,000.'),
+  }
+}
+
+export type MetricTable = ReturnType<typeof createMetricTable>

@@ -1,0 +1,138 @@
+/**
+ * The stages of one process of a shared service: what each reads, and what it writes of itself.
+ *
+ * Invariant: several objects of a stage apply batches of different partitions at once; their counters are one stage's.
+ */
+import { featureTables } from './graph/captured-tables.ts'
+import type { Graph } from './graph/graph.ts'
+import { openKafkaStage, type RunningKafkaStage } from './log/kafka/consume-stage.ts'
+import { groupId, topicName } from './log/kafka/topics.ts'
+import { type AssignedPartition, StageStatusWriter } from './observe/stage-status.ts'
+import { createRecomputeStage } from './recompute/stage.ts'
+import { createScoreStage } from './score/stage.ts'
+import type { AnyStage, SharedProcess } from './shared-process.ts'
+
+/** Leaves the rest of what a process has to stop in (25 s) to leaving the group and closing. */
+const DRAIN_MS = 20_000
+
+/** By stage: the topics it reads. */
+export function stageTopics(graph: Graph, prefix: string): ReadonlyMap<string, readonly string[]> {
+  const named = (tables: readonly string[]) => tables.map((table) => topicName(prefix, table))
+  return new Map([
+    ['recompute', named(graph.tables.map(({ id }) => id))],
+    ['score', named(featureTables(graph))],
+  ])
+}
+
+function openStage<Work>(
+  shared: SharedProcess,
+  name: string,
+  tables: readonly string[],
+  more: {
+    readonly createStage: Parameters<typeof openKafkaStage<Work>>[0]['createStage']
+    readonly kindOf: (table: string, column: string) => string | undefined
+    readonly isFollowed: boolean
+  },
+): Promise<RunningKafkaStage> {
+  const { kafka, options, pool, signal, report } = shared
+  const { prefix } = options.kafka
+  return openKafkaStage<Work>({
+    ...more,
+    kafka,
+    group: groupId(prefix, name),
+    topics: new Map(tables.map((table) => [topicName(prefix, table), table])),
+    pool,
+    url: options.url,
+    signal,
+    report,
+    faults: options.faults,
+    maxEntries: options.maxEntries,
+    sessionTimeoutMs: options.sessionTimeoutMs,
+    drainMs: DRAIN_MS,
+    barrierEveryMs: options.barrierEveryMs,
+    owner: options.owner,
+  })
+}
+
+/** Remembers each object made, so that their counters can be added up. */
+function remembering<S extends AnyStage>({ stages }: SharedProcess, create: () => S): () => S {
+  return () => {
+    const stage = create()
+    stages.set(stage.name, [...(stages.get(stage.name) ?? []), stage])
+    return stage
+  }
+}
+
+export function openRecompute(shared: SharedProcess): Promise<RunningKafkaStage> {
+  const { graph, report, options } = shared
+  const tables = new Map(graph.tables.map((table) => [table.id, table]))
+  return openStage(shared, 'recompute', [...tables.keys()], {
+    createStage: remembering(shared, () => createRecomputeStage({ graph, report, strict: options.strict ?? false })),
+    kindOf: (table, column) => tables.get(table)?.columns[column]?.kind,
+    isFollowed: true,
+  })
+}
+
+export function openScore(shared: SharedProcess): Promise<RunningKafkaStage> {
+  const { graph, models, report } = shared
+  const keys = new Map(
+    [...graph.entities.values()].map((node) => [node.featureTable, node.entity.table.columns[node.key]?.kind]),
+  )
+  // Every feature table, read by a model or not: the barriers of the stage before come through all of them.
+  return openStage(shared, 'score', featureTables(graph), {
+    createStage: remembering(shared, () => createScoreStage({ graph, models, report })),
+    kindOf: (table, column) => (column === 'key' ? keys.get(table) : undefined),
+    isFollowed: false,
+  })
+}
+
+/** Of all objects of a stage. */
+function countersOf({ stages }: SharedProcess, name: string) {
+  const sum = { handled: 0, computed: 0, written: 0 }
+  let needed: number | undefined
+  for (const { counters } of stages.get(name) ?? []) {
+    sum.handled += counters.handled
+    sum.computed += counters.computed
+    sum.written += counters.written
+    if ('needed' in counters) needed = (needed ?? 0) + counters.needed
+  }
+  return needed === undefined ? sum : { ...sum, needed }
+}
+
+function assignedTo(
+  { assigned }: SharedProcess,
+  name: string,
+  waiting: RunningKafkaStage['waiting'] | undefined,
+): readonly AssignedPartition[] {
+  return (assigned.get(name) ?? []).map((source) => {
+    const { records = 0, sinceMs = null } = waiting?.partition(source) ?? {}
+    return { ...source, records, since: sinceMs === null ? null : new Date(sinceMs).toISOString() }
+  })
+}
+
+export function statusWriter(
+  shared: SharedProcess,
+  worker: string,
+  waiting: ReadonlyMap<string, RunningKafkaStage['waiting']>,
+): StageStatusWriter {
+  const { pool, options, metrics } = shared
+  for (const [name, stage] of waiting) {
+    metrics.watchStage({
+      name,
+      counters: () => countersOf(shared, name),
+      backlog: () => stage.backlog(),
+      pendingSinceMs: () => stage.pendingSinceMs(),
+    })
+  }
+  return new StageStatusWriter({
+    pool,
+    worker,
+    log: {
+      backlog: (stage) => waiting.get(stage)?.backlog() ?? 0,
+      pendingSinceMs: (stage) => waiting.get(stage)?.pendingSinceMs() ?? null,
+    },
+    assigned: (name) => assignedTo(shared, name, waiting.get(name)),
+    stages: [...waiting.keys()].map((name) => ({ name, counters: () => countersOf(shared, name) })),
+    onError: (error) => options.log.warn({ error: error.message }, 'The status of the stages could not be written.'),
+  })
+}
