@@ -55,10 +55,13 @@ create table rescore.delivery (
   -- {field: value} the destination has acknowledged; null: nothing yet
   sent jsonb,
   sent_at timestamptz,
-  -- part of the id of what is sent next: a repeat after a crash carries the same
-  sent_count bigint not null default 0,
-  -- {field: value} the destination holds if a write on its way has arrived, which only it knows; null: none is
+  -- {field: value} of the last write begun, until it is acknowledged: how an echo of it is known
   pending jsonb,
+  -- number of that write, of rescore.mark: a repeat of it has the same, another write of the same values has not
+  begun bigint,
+  -- fields of writes that were begun and not acknowledged: what they hold now only the destination knows. Grows until a
+  -- write is acknowledged, because each of those writes may have arrived.
+  unsure text[] not null default '{}',
   attempts integer not null default 0,
   code text,
   reason text,

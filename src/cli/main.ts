@@ -3,6 +3,7 @@
  * Invariant: every failure is printed with code, message and mend; the first Ctrl-C asks, the second forces.
  */
 import { Command, CommanderError } from 'commander'
+import { deliverCommand } from './deliver.ts'
 import { devCommand } from './dev.ts'
 import { doctorCommand } from './doctor.ts'
 import { EXIT, exitCodeOf, explained, interruptedCode, isDrainTimeout } from './exit.ts'
@@ -31,6 +32,7 @@ export function createProgram(signal: AbortSignal): Command {
     startCommand(signal),
     migrateCommand(),
     statusCommand(),
+    deliverCommand(),
     explainCommand(),
     waitCommand(signal),
     verifyCommand(signal),

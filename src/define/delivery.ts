@@ -35,7 +35,7 @@ export interface DeliveryRecord {
   readonly key: string
   /** Of this writing: equal in a repeat, never used for another. */
   readonly id: string
-  /** All fields that have a value. Empty when the entity is gone. */
+  /** All the destination holds once this is written. Empty when the entity is gone. */
   readonly values: Readonly<Record<string, DeliveredValue>>
   /** Those of `values` that differ from what the destination was told. */
   readonly changed: Readonly<Record<string, DeliveredValue>>

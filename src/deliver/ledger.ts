@@ -35,8 +35,12 @@ export interface Due {
   readonly mark: bigint
   readonly sent: Values | null
   readonly sentAtMs: number | null
-  readonly sentCount: bigint
-  readonly pending: Values | null
+  /** The last write begun and not acknowledged. */
+  readonly pending: { readonly number: bigint; readonly values: Values } | null
+  /** Of a write begun now; never given twice. */
+  readonly nextNumber: bigint
+  /** Fields that hold nobody here knows what: a write of them was begun and not acknowledged. */
+  readonly unsure: readonly string[]
   readonly attempts: number
   /** Writes of the last hour. */
   readonly hourWrites: number
@@ -51,13 +55,16 @@ export async function readDue(pool: Pool, delivery: Delivery, limit: number): Pr
     mark: bigint
     sent: Values | null
     sent_at_ms: number | null
-    sent_count: bigint
     pending: Values | null
+    begun: bigint | null
+    next_number: bigint
+    unsure: string[]
     attempts: number
     hour_writes: number
     classes: Classes | null
   }>(
-    `select d.key, d.mark, d.sent, extract(epoch from d.sent_at)::float8 * 1000 as sent_at_ms, d.sent_count, d.pending,
+    `select d.key, d.mark, d.sent, extract(epoch from d.sent_at)::float8 * 1000 as sent_at_ms, d.pending, d.begun, d.unsure,
+       nextval('rescore.mark') as next_number,
        d.attempts, case when d.hour_at > clock_timestamp() - interval '1 hour' then d.hour_writes else 0 end as hour_writes,
        (select jsonb_object_agg(c.model, jsonb_build_array(c.label, c.probability))
         from rescore.classification c where c.key = d.key and c.model = any($2)) as classes
@@ -70,8 +77,9 @@ export async function readDue(pool: Pool, delivery: Delivery, limit: number): Pr
     mark: row.mark,
     sent: row.sent,
     sentAtMs: row.sent_at_ms,
-    sentCount: row.sent_count,
-    pending: row.pending,
+    pending: row.pending === null || row.begun === null ? null : { number: row.begun, values: row.pending },
+    nextNumber: row.next_number,
+    unsure: row.unsure,
     attempts: row.attempts,
     hourWrites: row.hour_writes,
     classes: row.classes ?? {},
@@ -92,7 +100,7 @@ export async function clearDue(pool: Pool, delivery: Delivery, settled: readonly
   if (settled.length === 0) return
   await withTransaction(pool, {}, async (client) => {
     await client.query(
-      `update rescore.delivery d set pending = null, attempts = 0, code = null, reason = null, failed_at = null,
+      `update rescore.delivery d set pending = null, unsure = '{}', attempts = 0, code = null, reason = null, failed_at = null,
          sent = coalesce(u.known::jsonb, d.sent), due_at = case when d.mark = u.mark then null else d.due_at end
        from unnest($2::text[], $3::bigint[], $4::text[]) as u (key, mark, known)
        where d.destination = $1 and d.key = u.key`,
@@ -126,15 +134,20 @@ export async function forget(
   )
 }
 
+export interface Begun {
+  readonly key: string
+  readonly number: bigint
+  /** All the destination holds once it is written. */
+  readonly values: Values
+  /** Fields nobody is sure of until it is. */
+  readonly unsure: readonly string[]
+}
+
 /**
  * Counts writes against the day and notes what is about to be written.
  * @returns how many of them the day still allows, the first ones
  */
-export async function reserve(
-  pool: Pool,
-  delivery: Delivery,
-  writes: readonly { readonly key: string; readonly values: Values }[],
-): Promise<number> {
+export async function reserve(pool: Pool, delivery: Delivery, writes: readonly Begun[]): Promise<number> {
   const { perDay } = delivery.limits
   return await withTransaction(pool, {}, async (client) => {
     await client.query(
@@ -155,11 +168,18 @@ export async function reserve(
     )
     const granted = writes.slice(0, Number(rows[0]?.granted ?? 0))
     await client.query(
-      `update rescore.delivery d set pending = u.pending::jsonb,
+      `update rescore.delivery d set pending = u.pending::jsonb, begun = u.begun,
+         unsure = array(select unnest(d.unsure) union select jsonb_array_elements_text(u.unsure::jsonb) order by 1),
          hour_writes = case when d.hour_at > clock_timestamp() - interval '1 hour' then d.hour_writes + 1 else 1 end,
          hour_at = case when d.hour_at > clock_timestamp() - interval '1 hour' then d.hour_at else clock_timestamp() end
-       from unnest($2::text[], $3::text[]) as u (key, pending) where d.destination = $1 and d.key = u.key`,
-      [delivery.name, granted.map(({ key }) => key), granted.map(({ values }) => JSON.stringify(values))],
+       from unnest($2::text[], $3::text[], $4::text[], $5::bigint[]) as u (key, pending, unsure, begun) where d.destination = $1 and d.key = u.key`,
+      [
+        delivery.name,
+        granted.map(({ key }) => key),
+        granted.map(({ values }) => JSON.stringify(values)),
+        granted.map(({ unsure }) => JSON.stringify(unsure)),
+        granted.map(({ number }) => number),
+      ],
     )
     return granted.length
   })

@@ -49,13 +49,12 @@ export async function readMirror(
 
 /** null: nothing is known, or nothing is there. */
 export function knownValues(due: Due, mirrored: Mirrored | undefined): Values | null {
-  const { sent, sentAtMs, pending } = due
-  // Whether what is on its way arrived nobody knows: certain is what is the same either way.
-  const isCertain = ([name, value]: [string, DeliveredValue]) => pending === null || pending[name] === value
-  const told: Values = Object.fromEntries(Object.entries(sent ?? {}).filter(isCertain))
+  const { sent, sentAtMs, unsure } = due
+  const told: Values = Object.fromEntries(Object.entries(sent ?? {}).filter(([name]) => !unsure.includes(name)))
   const isNewer =
     mirrored !== undefined &&
     (sentAtMs === null || (mirrored.modifiedAtMs !== null && mirrored.modifiedAtMs > sentAtMs))
-  if (!isNewer || pending !== null) return sent === null && pending === null ? null : told
+  // A write that is under way may not have come round yet.
+  if (!isNewer || unsure.length > 0) return sent === null ? null : told
   return { ...told, ...mirrored.values }
 }

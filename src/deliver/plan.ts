@@ -5,17 +5,14 @@
 import { createHash } from 'node:crypto'
 import type { Delivery, DeliveryRecord } from '../define/index.ts'
 import { differenceOf, type Values, wantedValues } from './difference.ts'
-import type { Due, Settled } from './ledger.ts'
+import type { Begun, Due, Settled } from './ledger.ts'
 import { knownValues, type Mirrored } from './mirror.ts'
 import type { Aside } from './settle.ts'
 
-export interface Write {
-  readonly key: string
+export interface Write extends Begun {
   readonly mark: bigint
   readonly attempts: number
   readonly record: DeliveryRecord
-  /** All the destination holds once it is written. */
-  readonly values: Values
 }
 
 export interface Plan {
@@ -26,12 +23,14 @@ export interface Plan {
   readonly aside: readonly Aside[]
 }
 
-function recordId(delivery: Delivery, due: Due, values: Values): string {
-  const sorted = Object.keys(values)
-    .sort()
-    .map((name) => [name, values[name]])
-  const text = JSON.stringify([delivery.name, due.key, due.sentCount.toString(), sorted])
+function recordId(delivery: Delivery, key: string, number: bigint): string {
+  const text = JSON.stringify([delivery.name, key, number.toString()])
   return `msg_${createHash('sha256').update(text).digest('base64url').slice(0, 27)}`
+}
+
+function areSame(left: Values, right: Values): boolean {
+  const names = Object.keys(left)
+  return names.length === Object.keys(right).length && names.every((name) => left[name] === right[name])
 }
 
 /** A record written this often has a circle behind it, or somebody who writes against us. */
@@ -49,20 +48,24 @@ export function planWrites(
   const plan = { writes: [] as Write[], settled: [] as Settled[], forgotten: [] as Due[], aside: [] as Aside[] }
   const { deadBand, perRecordHour } = delivery.limits
   for (const one of due) {
-    const { key, mark, attempts, sent, pending } = one
+    const { key, mark, attempts, sent } = one
     const values = wantedValues(delivery.fields, one.classes)
     const isGone = Object.keys(values).length === 0
     const known = knownValues(one, mirror.get(key))
     const { changed, held } = differenceOf(delivery.fields, deadBand, values, known)
-    const isTold = sent !== null || pending !== null
+    const isTold = sent !== null || one.unsure.length > 0
     if (isGone && !(isTold && hearsOfGone)) plan.forgotten.push(one)
     else if (!isGone && Object.keys(changed).length === 0) {
       plan.settled.push({ key, mark, known, why: held > 0 ? 'held' : 'same' })
     } else if (one.hourWrites >= perRecordHour) plan.aside.push(flapping(one))
     else {
-      const id = recordId(delivery, one, isGone ? {} : values)
-      const record = { key, id, values, changed, previous: sent, isGone }
-      plan.writes.push({ key, mark, attempts, record, values: isGone ? {} : { ...known, ...changed } })
+      const unsure = isGone ? Object.keys(delivery.fields) : Object.keys(changed)
+      const after = isGone ? {} : { ...known, ...changed }
+      const isRepeat = one.pending !== null && areSame(one.pending.values, after)
+      const number = isRepeat && one.pending !== null ? one.pending.number : one.nextNumber
+      const id = recordId(delivery, key, number)
+      const record = { key, id, values: after, changed, previous: sent, isGone }
+      plan.writes.push({ key, mark, attempts, record, number, values: after, unsure })
     }
   }
   return plan

@@ -30,8 +30,8 @@ export function asideForMs(attempts: number): number {
 async function saveWritten(client: Queryable, delivery: Delivery, written: readonly Written[]): Promise<void> {
   if (written.length === 0) return
   await client.query(
-    `update rescore.delivery d set sent = u.sent::jsonb, sent_at = clock_timestamp(), sent_count = d.sent_count + 1,
-       pending = null, attempts = 0, code = null, reason = null, failed_at = null,
+    `update rescore.delivery d set sent = u.sent::jsonb, sent_at = clock_timestamp(),
+       pending = null, unsure = '{}', attempts = 0, code = null, reason = null, failed_at = null,
        due_at = case when d.mark = u.mark then null else d.due_at end
      from unnest($2::text[], $3::bigint[], $4::text[]) as u (key, mark, sent)
      where d.destination = $1 and d.key = u.key`,

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { deliveryBase, type WebhookDelivery } from '../../src/define/index.ts'
 import { prepareDeliveries } from '../../src/deliver/prepare.ts'
+import { deliveryStandings, previewDelivery, retryAside } from '../../src/deliver/preview.ts'
 import { company, FIELDS, graph, Memory, setting } from './setting.ts'
 
 /** Its kind only says how it would be opened: these tests bring a destination of their own. */
@@ -186,10 +187,13 @@ test('a delivery declared late hears of all there is; one that was away hears on
   expect(memory.heard.map(({ key }) => key)).toEqual(['1', '2', '2'])
 })
 
-test('killed at any point, over any changes: the destination ends with what is true, and an id has one payload', async () => {
+test.each([
+  ['writes what it is told', false],
+  ['acts once on an id', true],
+])('killed at any point, over any changes, a destination that %s ends with what is true', async (_, keepsIds) => {
   const to = delivery()
   await using set = await setting([to])
-  const memory = new Memory(2)
+  const memory = new Memory(2, { keepsIds })
   const points = ['before-reserve', 'before-write', 'after-write', 'after-settle'] as const
   const step = fc.record({
     changes: fc.array(
@@ -219,7 +223,7 @@ test('killed at any point, over any changes: the destination ends with what is t
       const wanted = Object.fromEntries(rows.map((row) => [row.key, values(row.label, row.probability)]))
       expect(Object.fromEntries(memory.rows)).toEqual(wanted)
     }),
-    { numRuns: 25 },
+    { numRuns: 40 },
   )
   const payloads = new Map<string, string>()
   for (const { id, key, values: sent, isGone } of memory.heard) {
@@ -227,4 +231,46 @@ test('killed at any point, over any changes: the destination ends with what is t
     expect(payloads.get(id) ?? payload).toBe(payload)
     payloads.set(id, payload)
   }
+})
+
+test('the preview names what the next passes will write, writes nothing, and is empty after them', async () => {
+  const to = delivery()
+  await using set = await setting([])
+  const memory = new Memory()
+  await set.classify(Array.from({ length: 1_200 }, (_, key) => [key, 'high', 0.9] as const))
+  const { pool } = set.db
+  expect(await previewDelivery(pool, to, 2)).toEqual({
+    delivery: 'memory',
+    writes: 1_200,
+    removals: 0,
+    examples: ['0', '1'].map((key) => ({ key, from: null, to: values('high', 0.9) })),
+  })
+  await prepareDeliveries(pool, graph, [to])
+  await set.deliver(to, memory)
+  expect(await previewDelivery(pool, to, 2)).toMatchObject({ writes: 0 })
+  await set.classify([[7, 'low', 0.9]])
+  await set.declassify(8)
+  expect(await previewDelivery(pool, to, 5)).toMatchObject({
+    writes: 2,
+    removals: 1,
+    examples: [
+      { key: '7', from: values('high', 0.9), to: { growth_label: 'low' } },
+      { key: '8', to: {} },
+    ],
+  })
+  expect(memory.heard).toHaveLength(1_200)
+})
+
+test('what was set aside is tried again at once when it is asked for', async () => {
+  const to = delivery()
+  await using set = await setting([to])
+  const memory = new Memory()
+  memory.refuses = () => true
+  await set.classify([[1, 'high', 0.9]])
+  await set.deliver(to, memory)
+  expect(await deliveryStandings(set.db.pool)).toMatchObject([{ delivery: 'memory', written: 0, aside: 1, due: 1 }])
+  memory.refuses = () => false
+  expect(await retryAside(set.db.pool, ['memory'])).toBe(1)
+  await set.deliver(to, memory)
+  expect(await deliveryStandings(set.db.pool)).toMatchObject([{ written: 1, aside: 0, due: 0, today: 2 }])
 })

@@ -58,14 +58,18 @@ export const FIELDS = { growth_label: label(growth), growth_probability: probabi
 export class Memory implements Destination {
   readonly batchSize: number
   readonly hearsOfGone = true
+  /** As an endpoint that acts once on an id, on all values it is told. */
+  readonly keepsIds: boolean
+  readonly #ids = new Set<string>()
   readonly rows = new Map<string, DeliveryRecord['values']>()
   /** Every record it was ever sent. */
   readonly heard: DeliveryRecord[] = []
   refuses: (record: DeliveryRecord) => boolean = () => false
   failure: Error | null = null
 
-  constructor(batchSize = 100) {
+  constructor(batchSize = 100, { keepsIds = false } = {}) {
     this.batchSize = batchSize
+    this.keepsIds = keepsIds
   }
 
   prepare(): Promise<void> {
@@ -81,7 +85,10 @@ export class Memory implements Destination {
   #take(record: DeliveryRecord): DeliveryOutcome {
     const { key } = record
     if (this.refuses(record)) return { key, status: 'refused', code: 'TEST_REFUSED', reason: 'as the test asked' }
+    if (this.keepsIds && this.#ids.has(record.id)) return { key, status: 'written' }
+    this.#ids.add(record.id)
     if (record.isGone) this.rows.delete(key)
+    else if (this.keepsIds) this.rows.set(key, record.values)
     else this.rows.set(key, { ...this.rows.get(key), ...record.changed })
     return { key, status: 'written' }
   }
