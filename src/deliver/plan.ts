@@ -28,6 +28,11 @@ function recordId(delivery: Delivery, key: string, number: bigint): string {
   return `msg_${createHash('sha256').update(text).digest('base64url').slice(0, 27)}`
 }
 
+/** A repeat is made of the same bytes. */
+function sorted(values: Values): Values {
+  return Object.fromEntries(Object.entries(values).sort(([left], [right]) => (left < right ? -1 : 1)))
+}
+
 function areSame(left: Values, right: Values): boolean {
   const names = Object.keys(left)
   return names.length === Object.keys(right).length && names.every((name) => left[name] === right[name])
@@ -60,7 +65,7 @@ export function planWrites(
     } else if (one.hourWrites >= perRecordHour) plan.aside.push(flapping(one))
     else {
       const unsure = isGone ? Object.keys(delivery.fields) : Object.keys(changed)
-      const after = isGone ? {} : { ...known, ...changed }
+      const after = isGone ? {} : sorted({ ...known, ...changed })
       const isRepeat = one.pending !== null && areSame(one.pending.values, after)
       const number = isRepeat && one.pending !== null ? one.pending.number : one.nextNumber
       const id = recordId(delivery, key, number)

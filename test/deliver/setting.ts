@@ -9,11 +9,13 @@ import {
   defineFeature,
   defineModel,
   defineTable,
+  deliveryBase,
   label,
   number,
   probability,
   text,
   timestamp,
+  type WebhookDelivery,
 } from '../../src/define/index.ts'
 import { type Destination, type DestinationOptions, openDestination } from '../../src/deliver/destination.ts'
 import { takeOverDue } from '../../src/deliver/ledger.ts'
@@ -93,6 +95,15 @@ export class Memory implements Destination {
     return { key, status: 'written' }
   }
 }
+
+/** Its kind only says how it would be opened: these tests bring a destination of their own. */
+export function memoryDelivery(limits: Partial<WebhookDelivery['limits']> = {}): WebhookDelivery {
+  const base = deliveryBase({ name: 'memory', entity: company, fields: FIELDS })
+  const limited = { ...base, limits: { ...base.limits, perRecordHour: 1_000, ...limits } }
+  return { ...limited, kind: 'webhook', url: '', secret: '', allow: [], concurrency: 1 }
+}
+
+export const values = (name: string, chance: number) => ({ growth_label: name, growth_probability: chance })
 
 export interface Setting extends AsyncDisposable {
   readonly db: TestDatabase

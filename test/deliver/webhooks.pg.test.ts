@@ -1,94 +1,8 @@
-import { createHash, createHmac } from 'node:crypto'
-import { once } from 'node:events'
-import { connect } from 'node:net'
 import { expect, test } from 'vitest'
-import { hubspotWebhooks } from '../../connectors/hubspot/webhooks.ts'
-import { startWebhookServer, type WebhookServer } from '../../src/connect/hooks/server.ts'
-import { takeEvents } from '../../src/connect/hooks/take.ts'
 import { readAwake } from '../../src/connect/hooks/wakes.ts'
 import { streamOf } from '../../src/connect/streams.ts'
-import { type HubspotSetUp, rowsOf, SMALL_TABLES, setUpHubspot, T0 } from '../support/hubspot.ts'
-
-const SECRET = 'client-secret-0123456789'
-const PUBLIC = 'https://hooks.example.com/hubspot'
-
-interface At extends AsyncDisposable {
-  readonly server: WebhookServer
-  readonly hubspot: HubspotSetUp
-  /** Statements the endpoint sent to the database. */
-  statements: number
-  /** Events are committed, or refused to be. */
-  failing: boolean
-  awake(): Promise<readonly string[]>
-}
-
-async function listening({ acceptV1 = false, maxHeldBytes = 16_777_216 } = {}): Promise<At> {
-  const webhooks = { clientSecret: SECRET, publicUrl: PUBLIC, acceptV1 }
-  const hubspot = await setUpHubspot({ webhooks })
-  const receiver = hubspotWebhooks(webhooks, ['companies', 'contacts', 'deals'])
-  const at = { statements: 0, failing: false }
-  const server = await startWebhookServer({
-    port: 0,
-    log: { info: () => undefined, warn: () => undefined },
-    clock: hubspot.clock,
-    maxHeldBytes,
-    routes: [
-      {
-        connector: 'hubspot',
-        receiver,
-        take: (events) => {
-          at.statements += 1
-          if (at.failing) return Promise.reject(new Error('the database is away'))
-          return takeEvents(hubspot.db.pool, 'hubspot', ['hubspot'], events)
-        },
-      },
-    ],
-  })
-  return Object.assign(at, {
-    server,
-    hubspot,
-    awake: async () => {
-      const { rows } = await hubspot.db.query<{ name: string }>(
-        `select stream || ' ' || key as name from rescore.wake_up order by 1`,
-      )
-      return rows.map(({ name }) => name)
-    },
-    [Symbol.asyncDispose]: async () => {
-      await server[Symbol.asyncDispose]()
-      await hubspot[Symbol.asyncDispose]()
-    },
-  })
-}
-
-const changed = (objectId: number, more: object = {}) => ({
-  eventId: objectId,
-  subscriptionId: 7,
-  portalId: 12_345_678,
-  appId: 1,
-  occurredAt: T0,
-  subscriptionType: 'company.propertyChange',
-  attemptNumber: 0,
-  objectId,
-  propertyName: 'name',
-  propertyValue: `c${objectId}`,
-  ...more,
-})
-
-function v3(body: string, { url = PUBLIC, atMs = T0, secret = SECRET } = {}): Record<string, string> {
-  const signature = createHmac('sha256', secret).update(`POST${url}${body}${atMs}`).digest('base64')
-  return { 'x-hubspot-signature-v3': signature, 'x-hubspot-request-timestamp': String(atMs) }
-}
-
-const v1 = (body: string) => ({
-  'x-hubspot-signature': createHash('sha256').update(`${SECRET}${body}`).digest('hex'),
-  'x-hubspot-signature-version': 'v1',
-})
-
-async function post({ server }: At, body: string, headers: Record<string, string>, path = '/hubspot'): Promise<number> {
-  const answer = await fetch(`http://127.0.0.1:${server.port}${path}`, { method: 'POST', body, headers })
-  await answer.arrayBuffer()
-  return answer.status
-}
+import { rowsOf, SMALL_TABLES, T0 } from '../support/hubspot.ts'
+import { changed, listening, PUBLIC, post, v1, v3 } from './listening.ts'
 
 test('genuine events are committed before the answer, once each, and a record is woken once', async () => {
   await using at = await listening()
@@ -158,61 +72,6 @@ test('version 1 where it is asked for, and never in place of a version 3 that is
   expect(await post(at, BODY.replace('c1', 'c2'), v1(BODY))).toBe(401)
   expect(await post(at, BODY, v1(BODY))).toBe(204)
   expect(await at.awake()).toEqual(['companies 1'])
-})
-
-/** Sends the head alone; resolves with the status line. */
-async function headOnly({ server }: At, headers: Record<string, string>): Promise<string> {
-  const socket = connect(server.port, '127.0.0.1')
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
-  socket.write(`POST /hubspot HTTP/1.1\r\nhost: hooks\r\n${lines.join('')}\r\n`)
-  const [first]: Buffer[] = await once(socket, 'data')
-  socket.destroy()
-  return first?.toString('latin1').split('\r\n')[0] ?? ''
-}
-
-test('10 MB, and what is not signed, are refused before a byte of the body is there', async () => {
-  await using at = await listening()
-  expect(await headOnly(at, { ...v3('x'), 'content-length': '10485760' })).toBe('HTTP/1.1 413 Payload Too Large')
-  expect(await headOnly(at, { 'content-length': '10485760' })).toBe('HTTP/1.1 401 Unauthorized')
-})
-
-test('10 MB of unknown length is cut off at the limit, and many at once at the sum', async () => {
-  await using at = await listening({ maxHeldBytes: 2_000_000 })
-  const chunked = async (bytes: number) => {
-    const socket = connect(at.server.port, '127.0.0.1')
-    socket.on('error', () => undefined)
-    const head = { ...v3('x'), 'transfer-encoding': 'chunked' }
-    const lines = Object.entries(head).map(([name, value]) => `${name}: ${value}\r\n`)
-    socket.write(`POST /hubspot HTTP/1.1\r\nhost: hooks\r\n${lines.join('')}\r\n`)
-    socket.write(`${bytes.toString(16)}\r\n${'x'.repeat(bytes)}\r\n`)
-    return socket
-  }
-  const large = await chunked(10_485_760)
-  const [first]: Buffer[] = await once(large, 'data')
-  expect(first?.toString('latin1')).toMatch(/^HTTP\/1\.1 413 /)
-  large.destroy()
-  const many = await Promise.all(Array.from({ length: 4 }, () => chunked(900_000)))
-  const answer = await Promise.race(many.map(async (socket) => (await once(socket, 'data'))[0]?.toString('latin1')))
-  expect(answer).toMatch(/^HTTP\/1\.1 503 /)
-  for (const socket of many) socket.destroy()
-})
-
-test('a flood of bad ones asks the database nothing, holds no memory, and a good one gets through it', async () => {
-  await using at = await listening()
-  const bad = Array.from({ length: 2_000 }, (_, one) => ({
-    body: JSON.stringify([changed(one)]),
-    headers: one % 2 === 0 ? v3('other') : {},
-  }))
-  const flood = async () => {
-    for (let next = bad.pop(); next !== undefined; next = bad.pop()) {
-      expect(await post(at, next.body, next.headers)).toBe(401)
-    }
-  }
-  const floods = Array.from({ length: 16 }, flood)
-  expect(await post(at, BODY, v3(BODY))).toBe(204)
-  expect(bad.length).toBeGreaterThan(0)
-  await Promise.all(floods)
-  expect([at.statements, at.server.answered[401], at.server.heldBytes]).toEqual([1, 2_000, 0])
 })
 
 test('records of every kind of event are woken: merged, deleted, associated, of a type by its id', async () => {
