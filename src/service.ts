@@ -15,6 +15,7 @@ import { acquireLease } from './db/lease.ts'
 import { migrate } from './db/migrate.ts'
 import { createPool, type Pool } from './db/pool.ts'
 import type { ProjectConfig } from './define/index.ts'
+import { prepareDeliveries } from './deliver/prepare.ts'
 import { asError } from './errors.ts'
 import type { Faults } from './faults.ts'
 import { capturedTables, featureTables } from './graph/captured-tables.ts'
@@ -29,6 +30,7 @@ import { runStage } from './log/stage-runner.ts'
 import { Health } from './observe/health.ts'
 import { Metrics } from './observe/metrics.ts'
 import { StageStatusWriter } from './observe/stage-status.ts'
+import { outsideParts } from './outside.ts'
 import { createRecomputeStage, type RecomputeStage } from './recompute/stage.ts'
 import { loadModels, type ModelSet } from './score/registry.ts'
 import { createScoreStage, type ScoreStage } from './score/stage.ts'
@@ -83,6 +85,7 @@ async function prepare(pool: Pool, options: ServiceOptions, graph: Graph, stages
     await prepareConnector({ pool, connector, foreignKeys: pathColumns(graph) })
   }
   for (const stage of stages) await stage.deploy(pool)
+  await prepareDeliveries(pool, graph, config.deliver ?? [])
   const filled = config.connectors.flatMap(({ streams }) => streams.flatMap(({ tables }) => tables.map(({ id }) => id)))
   await ensureCapture(pool, {
     slot,
@@ -216,6 +219,8 @@ async function wire(
     },
     ...(faults === undefined ? {} : { faults: landingFaults(faults) }),
   }
+  // Before any part runs: what fails here must leave none behind.
+  const outside = await outsideParts({ ...connectors, config, faults })
   const running: readonly RunningPart[] = [
     { name: 'capture', ended: capture.run() },
     { name: recompute.name, ended: runStage({ ...shared, stage: recompute }) },
@@ -228,6 +233,7 @@ async function wire(
       name: `connector ${connector.name}`,
       ended: superviseConnector({ ...connectors, connector }),
     })),
+    ...outside,
   ]
   return { recompute, score, running }
 }

@@ -18,6 +18,7 @@ import { capturedTables, featureTables } from './graph/captured-tables.ts'
 import { pathColumns } from './graph/path-columns.ts'
 import { wantSweepOfAll } from './log/kafka/positions.ts'
 import { emitBarrier } from './log/stage-position.ts'
+import { outsideParts } from './outside.ts'
 import { type RunningPart, watchConnectors } from './service-parts.ts'
 import type { SharedProcess } from './shared-process.ts'
 
@@ -85,7 +86,8 @@ export function runCapture(shared: SharedProcess): RunningPart {
   }
 }
 
-export function runConnectors(shared: SharedProcess): readonly RunningPart[] {
+/** And what is said and heard beside them, from the same budgets. */
+export async function runConnectors(shared: SharedProcess): Promise<readonly RunningPart[]> {
   const { options, pool, graph, signal, health, metrics } = shared
   const { config, url, log } = options
   const budgets = new BudgetBook()
@@ -94,11 +96,18 @@ export function runConnectors(shared: SharedProcess): readonly RunningPart[] {
     metrics.connectorEvent(event)
     options.reportConnector?.(event)
   }
-  return config.connectors.map((connector) => {
+  const asLeader = (role: string, work: (isLeader: AbortSignal) => Promise<void>) => {
+    health.set(role, 'starting')
+    return runAsLeader(url, role, signal, work, { onRole: roleTold(shared, role, 'leading') })
+  }
+  const outside = await outsideParts({ pool, config, signal, log, budgets, report, faults: options.faults, asLeader })
+  for (const { name } of outside) if (name === 'webhooks') health.set(name, 'running')
+  const running = config.connectors.map((connector) => {
     const name = `connector ${connector.name}`
     const work = (isLeader: AbortSignal) =>
       superviseConnector({ pool, log, budgets, foreignKeys: pathColumns(graph), connector, signal: isLeader, report })
     health.set(name, 'starting')
     return { name, ended: runAsLeader(url, name, signal, work, { onRole: roleTold(shared, name, 'leading') }) }
   })
+  return [...running, ...outside]
 }

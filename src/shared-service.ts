@@ -12,6 +12,7 @@ import { prepareConnector } from './connect/runner.ts'
 import { acquireLease } from './db/lease.ts'
 import { migrate } from './db/migrate.ts'
 import { createPool, type Pool } from './db/pool.ts'
+import { prepareDeliveries } from './deliver/prepare.ts'
 import { capturedTables } from './graph/captured-tables.ts'
 import { compileGraph } from './graph/compile.ts'
 import type { Graph } from './graph/graph.ts'
@@ -121,12 +122,14 @@ async function wire(
   status = statusWriter(shared, owner, waiting)
   for (const name of opened.keys()) health.set(name, 'starting', 'waits for capture, then for its consumer group')
   health.set('status', 'running')
+  // Before any part runs: what fails here must leave none behind.
+  const connecting = parts.has('connect') ? await runConnectors(shared) : []
   const captured = untilCaptured(shared)
   const running: readonly RunningPart[] = [
     { name: 'status', ended: status.run(signal) },
     ...[...opened].map(([name, stage]) => ({ name, ended: captured.then(() => stage.run()) })),
     ...(parts.has('capture') ? [runCapture(shared)] : []),
-    ...(parts.has('connect') ? runConnectors(shared) : []),
+    ...connecting,
   ]
   return { running, stages: shared.stages, waiting }
 }
@@ -161,6 +164,7 @@ async function prepare({ options, pool, graph, kafka, carrier }: SharedProcess):
   // Capture and scoring need the feature tables whether or not a worker has made them yet.
   const recompute = createRecomputeStage({ graph, report: () => undefined, strict: false })
   await whileHeld(pool, recompute.name, () => recompute.deploy(pool))
+  await prepareDeliveries(pool, graph, config.deliver ?? [])
   const { rows } = await pool.query<{ topic: string }>(
     `select distinct topic from rescore.stage_position where topic <> '' and lsn > '0/0'`,
   )

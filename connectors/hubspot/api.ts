@@ -90,7 +90,7 @@ function failureOf(status: number, body: ErrorBody, retryAfter: string | null): 
     return {
       kind: 'auth',
       code: 'HUBSPOT_MISSING_SCOPE',
-      mend: 'Give the token the scopes crm.objects.{companies,contacts,deals}.read and crm.schemas.{companies,contacts,deals}.read.',
+      mend: 'Give the token the scopes crm.objects.{companies,contacts,deals}.read and crm.schemas.{companies,contacts,deals}.read; to deliver, crm.objects.companies.write and crm.schemas.companies.write too.',
     }
   }
   if (status === 429) {

@@ -17,14 +17,13 @@ import {
 } from '../../src/define/index.ts'
 import { hubspotApi } from './api.ts'
 import { associationStream } from './associations.ts'
+import { HUBSPOT_API_VERSION, HUBSPOT_CREDENTIAL, hubspotBudgets } from './limits.ts'
 import { objectStream } from './object-stream.ts'
 import type { ObjectType } from './object-type.ts'
 import { propertyProblems, readDefinitions } from './properties.ts'
 import { archivedStream, sweepStream } from './sweep.ts'
 import * as tables from './tables.ts'
-
-/** Dated versions are supported for 18 months; 'v3' is read too. */
-export const HUBSPOT_API_VERSION = '2026-09'
+import { type HubspotWebhooks, hubspotWebhooks } from './webhooks.ts'
 
 /**
  * Every property the models were trained to see the history of (PROPERTY in models/training/frame.py): with fewer, the
@@ -74,6 +73,8 @@ export interface HubspotOptions {
   readonly archivedEveryMs?: number | undefined
   /** Time between whole sweeps; default 24 h. */
   readonly sweepEveryMs?: number | undefined
+  /** Taken as wake-ups: the records they tell of are read at once. Default: none. */
+  readonly webhooks?: HubspotWebhooks | undefined
   /** Calls per 10 s, and searches per second; defaults 90 and 4, below the smallest allowance HubSpot gives. */
   readonly callsPer10s?: number | undefined
   readonly searchesPerSecond?: number | undefined
@@ -157,13 +158,17 @@ export function hubspot(options: HubspotOptions): Connector {
 
   return defineConnector({
     name: 'hubspot',
-    credential: 'hubspot',
+    credential: HUBSPOT_CREDENTIAL,
     secrets: [accessToken],
-    budgets: [
-      { key: 'burst', calls: options.callsPer10s ?? 90, perMs: 10_000, concurrency: 6 },
-      { key: 'search', calls: options.searchesPerSecond ?? 4, perMs: 1_000, concurrency: 2 },
-    ],
+    budgets: hubspotBudgets(options),
     streams: objects.flatMap(streamsOf),
+    webhooks:
+      options.webhooks === undefined
+        ? undefined
+        : hubspotWebhooks(
+            options.webhooks,
+            objects.map(({ type }) => type),
+          ),
     async check(context) {
       const problems = await Promise.all(objects.map((object) => problemsOf(context, object)))
       return problems.flat()
@@ -171,4 +176,6 @@ export function hubspot(options: HubspotOptions): Connector {
   })
 }
 
+export { HUBSPOT_API_VERSION } from './limits.ts'
 export * from './tables.ts'
+export { type HubspotDeliverySpec, hubspotDelivery } from './write-back.ts'

@@ -103,7 +103,11 @@ async function* load(
   return follow
 }
 
-async function* hydrate(options: ObjectStreamOptions, context: SourceContext, ids: readonly string[]): Messages {
+async function* hydrate(
+  options: ObjectStreamOptions,
+  context: SourceContext,
+  ids: readonly string[],
+): AsyncGenerator<Message<never>, void, void> {
   const { api, object } = options
   const { records, messages } = await fetchRecords(api, context, object, ids)
   yield* messages
@@ -206,6 +210,13 @@ export function objectStream(options: ObjectStreamOptions): Stream<ObjectState> 
     tables: [object.table, ...object.edges.map((edge) => edge.table), ...history],
     state: { version: 1, schema: objectState },
     everyMs,
+    async *read(context, keys) {
+      await ready(context)
+      const ids = keys.map((key) => String(key.id))
+      for (let from = 0; from < ids.length; from += HYDRATE) {
+        yield* hydrate(options, context, ids.slice(from, from + HYDRATE))
+      }
+    },
     async *sync(context) {
       await ready(context)
       const { state } = context

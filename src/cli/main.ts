@@ -4,6 +4,7 @@
  */
 import { Command, CommanderError } from 'commander'
 import { connectorsCommand } from './connectors.ts'
+import { deliverCommand } from './deliver.ts'
 import { devCommand } from './dev.ts'
 import { doctorCommand } from './doctor.ts'
 import { EXIT, exitCodeOf, explained, interruptedCode, isDrainTimeout } from './exit.ts'
@@ -34,6 +35,7 @@ export function createProgram(signal: AbortSignal): Command {
     startCommand(signal),
     migrateCommand(),
     statusCommand(),
+    deliverCommand(),
     explainCommand(),
     waitCommand(signal),
     verifyCommand(signal),

@@ -11,6 +11,8 @@ export const ADVISORY_LOCK = {
   deployModels: 7_265_736_311n,
   /** Held while features are deployed. */
   deployFeatures: 7_265_736_312n,
+  /** Held while deliveries are prepared. */
+  prepareDeliveries: 7_265_736_313n,
   /** Held by the running service for as long as it runs. */
   service: 7_265_736_320n,
 } as const

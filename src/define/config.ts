@@ -1,5 +1,6 @@
 /** The one list that wires a project together: what `rescore.config.ts` exports as default. */
 import type { Connector } from './connector.ts'
+import type { Delivery } from './delivery.ts'
 import type { AnyFeature } from './feature.ts'
 import type { Model } from './model.ts'
 
@@ -7,6 +8,16 @@ export interface ProjectConfig {
   readonly connectors: readonly Connector[]
   readonly features: readonly AnyFeature[]
   readonly models: readonly Model[]
+  /** Where classifications go. Missing: nowhere. */
+  readonly deliver?: readonly Delivery[]
+  /** Where webhooks of connectors are listened for. Missing: nowhere. */
+  readonly webhooks?: WebhookListener | undefined
+}
+
+export interface WebhookListener {
+  readonly port: number
+  /** Default: 127.0.0.1, behind a proxy that ends TLS. */
+  readonly host?: string
 }
 
 export interface ProjectSpec {
@@ -14,6 +25,8 @@ export interface ProjectSpec {
   /** Features, or whole modules of them (`import * as company from './features/company.ts'`); other exports are passed over. */
   readonly features: readonly (AnyFeature | Readonly<Record<string, unknown>>)[]
   readonly models?: readonly Model[]
+  readonly deliver?: readonly Delivery[]
+  readonly webhooks?: WebhookListener
 }
 
 function isFeature(value: unknown): value is AnyFeature {
@@ -26,5 +39,6 @@ export function defineConfig(spec: ProjectSpec): ProjectConfig {
   const features = spec.features.flatMap((entry) =>
     isFeature(entry) ? [entry] : Object.values(entry).filter(isFeature),
   )
-  return { connectors: spec.connectors ?? [], features: [...new Set(features)], models: spec.models ?? [] }
+  const { connectors = [], models = [], deliver = [], webhooks } = spec
+  return { connectors, features: [...new Set(features)], models, deliver, webhooks }
 }

@@ -5,6 +5,7 @@
 import type { HttpRequest, HttpSettings } from './http.ts'
 import type { RestStream } from './rest.ts'
 import type { Budget, SourceContext, Stream } from './stream.ts'
+import type { WebhookReceiver } from './webhook.ts'
 
 export type AnyStream = Stream | RestStream
 
@@ -24,6 +25,8 @@ export interface Connector {
   /** Values that must never be written down, besides those of `http.auth`. */
   readonly secrets?: readonly string[] | undefined
   readonly streams: readonly AnyStream[]
+  /** How its webhooks are told to be genuine and read. Streams they name have a `read`. */
+  readonly webhooks?: WebhookReceiver | undefined
   /**
    * Checks credentials, scopes and configuration against the source; empty when all is well. Runs at start and in doctor.
    * @throws SourceError when the source refuses the credential (auth) or cannot be asked (transient, rate-limited)

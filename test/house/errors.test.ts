@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import { expect, test } from 'vitest'
 
 const root = resolve(import.meta.dirname, '../..')
-const AREAS = 'CONFIG|DB|CAPTURE|LOG|GRAPH|FEATURE|MODEL|CONNECT|HUBSPOT|CLI'
+const AREAS = 'CONFIG|DB|CAPTURE|LOG|GRAPH|FEATURE|MODEL|CONNECT|HUBSPOT|DELIVER|CLI'
 /** Variables of the environment, not errors. */
 const NOT_ERRORS = new Set(['LOG_LEVEL', 'HUBSPOT_ACCESS_TOKEN', 'HUBSPOT_BASE_URL', 'HUBSPOT_POLL_MS'])
 
