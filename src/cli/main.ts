@@ -3,6 +3,7 @@
  * Invariant: every failure is printed with code, message and mend; the first Ctrl-C asks, the second forces.
  */
 import { Command, CommanderError } from 'commander'
+import { connectorCommand } from './connector.ts'
 import { connectorsCommand } from './connectors.ts'
 import { deliverCommand } from './deliver.ts'
 import { devCommand } from './dev.ts'
@@ -24,6 +25,7 @@ import { waitCommand } from './wait.ts'
 
 export function createProgram(signal: AbortSignal): Command {
   const program = new Command('rescore')
+    .enablePositionalOptions()
     .description('Keeps every ML classification in a Postgres database true to the CRM')
     .addHelpText(
       'after',
@@ -43,6 +45,7 @@ export function createProgram(signal: AbortSignal): Command {
     resyncCommand(signal),
     topicsCommand(signal),
     connectorsCommand(),
+    connectorCommand(signal),
     syncCommand(signal),
     rejectsCommand(signal),
   ]

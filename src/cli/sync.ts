@@ -1,9 +1,14 @@
 /** `rescore sync <connector> <stream>`: reads a stream now, besides the service or without one. */
+import { appendFileSync } from 'node:fs'
+import { readFile, writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { loadProject } from '../config.ts'
 import { BudgetBook } from '../connect/budget.ts'
+import { recordingTransport, replayingTransport } from '../connect/http/record.ts'
+import { redactorOf } from '../connect/http/redact.ts'
+import { createTransport, type Transport } from '../connect/http/transport.ts'
 import { type SyncExtent, syncStream } from '../connect/sync.ts'
-import type { AnyStream } from '../define/index.ts'
+import type { AnyStream, Connector } from '../define/index.ts'
 import { type Common, command, usage } from './command.ts'
 import { withConnection } from './connection.ts'
 import { findConnector, findStream, runOptions } from './connector-run.ts'
@@ -14,6 +19,20 @@ interface SyncOptions extends Common {
   readonly since?: string
   readonly full?: boolean
   readonly dryRun?: boolean
+  readonly record?: string
+  readonly replay?: string
+}
+
+/** A file of calls to write, or to be answered from instead of the source. */
+async function transportOf({ record, replay }: SyncOptions, connector: Connector): Promise<Transport | undefined> {
+  const redactor = redactorOf(connector)
+  if (record !== undefined && replay !== undefined) {
+    throw usage('--record and --replay do not go together.', 'Record first, then replay the file.')
+  }
+  if (replay !== undefined) return replayingTransport((await readFile(replay, 'utf8')).split('\n'), redactor)
+  if (record === undefined) return undefined
+  await writeFile(record, '', { mode: 0o600 })
+  return recordingTransport(createTransport(), redactor, (line) => appendFileSync(record, `${line}\n`))
 }
 
 export function extentOf({ ids, since, full }: SyncOptions, stream: AnyStream): SyncExtent {
@@ -46,13 +65,19 @@ export function syncCommand(signal: AbortSignal): Command {
     .option('--since <time>', 'everything modified since')
     .option('--full', 'everything from the start; the checkpoint of the stream does not move')
     .option('--dry-run', 'write nothing')
+    .option('--record <file>', 'write every call and its answer down, without secrets')
+    .option('--replay <file>', 'answer every call from such a file; nothing is asked of the source')
     .action(async (connectorName: string, streamName: string, options: SyncOptions) => {
       const landed = await withConnection(async ({ pool }) => {
         const { connectors } = await loadProject(process.cwd())
         const connector = findConnector(connectors, connectorName)
         const stream = findStream(connector, streamName)
         const extent = extentOf(options, stream)
-        const run = await runOptions(pool, connector, signal)
+        const transport = await transportOf(options, connector)
+        const run = {
+          ...(await runOptions(pool, connector, signal)),
+          ...(transport === undefined ? {} : { transport }),
+        }
         return syncStream(run, stream, new BudgetBook(), extent, options.dryRun === true)
       })
       if (options.json === true) return printJson({ ...landed, dryRun: options.dryRun === true })

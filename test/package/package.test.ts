@@ -45,6 +45,8 @@ describe('the package', () => {
         'dist/src/cli/main.js',
         'dist/src/define/index.js',
         'dist/src/define/index.d.ts',
+        'dist/src/conformance/index.js',
+        'dist/src/conformance/index.d.ts',
         'dist/connectors/hubspot/index.js',
         'dist/connectors/hubspot/index.d.ts',
         ...sourcesOf('migrations/*.sql'),
