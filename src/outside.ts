@@ -9,6 +9,7 @@ import { startWebhookServer } from './connect/hooks/server.ts'
 import { takeEvents } from './connect/hooks/take.ts'
 import { runWakes } from './connect/hooks/wakes.ts'
 import type { ConnectLog, ConnectReport } from './connect/options.ts'
+import { aborted } from './db/backoff.ts'
 import type { Pool } from './db/pool.ts'
 import type { Connector, ProjectConfig } from './define/index.ts'
 import { runDeliveries } from './deliver/run.ts'
@@ -49,11 +50,7 @@ async function listen({ pool, config, signal, log }: OutsideOptions): Promise<Ru
   if (webhooks === undefined || routes.length === 0) return null
   const server = await startWebhookServer({ ...webhooks, routes, log })
   log.info({ port: server.port, paths: routes.map(({ receiver }) => receiver.path) }, 'Webhooks are listened for.')
-  const ended = new Promise<void>((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
-  return { name: 'webhooks', ended: ended.then(() => server[Symbol.asyncDispose]()) }
+  return { name: 'webhooks', ended: aborted(signal).then(() => server[Symbol.asyncDispose]()) }
 }
 
 /** Parts to run beside the others; `prepareDeliveries` has been called. */

@@ -15,32 +15,39 @@ import type { AnyStage, SharedProcess } from './shared-process.ts'
 /** Leaves the rest of what a process has to stop in (25 s) to leaving the group and closing. */
 const DRAIN_MS = 20_000
 
+type StageName = 'recompute' | 'score'
+
+/** By stage: the tables it reads. */
+function stageTables(graph: Graph): Readonly<Record<StageName, readonly string[]>> {
+  return {
+    recompute: graph.tables.map(({ id }) => id),
+    // Every feature table, read by a model or not: the barriers of the stage before come through all of them.
+    score: featureTables(graph),
+  }
+}
+
 /** By stage: the topics it reads. */
 export function stageTopics(graph: Graph, prefix: string): ReadonlyMap<string, readonly string[]> {
   const named = (tables: readonly string[]) => tables.map((table) => topicName(prefix, table))
-  return new Map([
-    ['recompute', named(graph.tables.map(({ id }) => id))],
-    ['score', named(featureTables(graph))],
-  ])
+  return new Map(Object.entries(stageTables(graph)).map(([stage, tables]) => [stage, named(tables)]))
 }
 
 function openStage<Work>(
   shared: SharedProcess,
-  name: string,
-  tables: readonly string[],
+  name: StageName,
   more: {
     readonly createStage: Parameters<typeof openKafkaStage<Work>>[0]['createStage']
     readonly kindOf: (table: string, column: string) => string | undefined
     readonly isFollowed: boolean
   },
 ): Promise<RunningKafkaStage> {
-  const { kafka, options, pool, signal, report } = shared
+  const { kafka, options, pool, graph, signal, report } = shared
   const { prefix } = options.kafka
   return openKafkaStage<Work>({
     ...more,
     kafka,
     group: groupId(prefix, name),
-    topics: new Map(tables.map((table) => [topicName(prefix, table), table])),
+    topics: new Map(stageTables(graph)[name].map((table) => [topicName(prefix, table), table])),
     pool,
     url: options.url,
     signal,
@@ -66,7 +73,7 @@ function remembering<S extends AnyStage>({ stages }: SharedProcess, create: () =
 export function openRecompute(shared: SharedProcess): Promise<RunningKafkaStage> {
   const { graph, report, options } = shared
   const tables = new Map(graph.tables.map((table) => [table.id, table]))
-  return openStage(shared, 'recompute', [...tables.keys()], {
+  return openStage(shared, 'recompute', {
     createStage: remembering(shared, () => createRecomputeStage({ graph, report, strict: options.strict ?? false })),
     kindOf: (table, column) => tables.get(table)?.columns[column]?.kind,
     isFollowed: true,
@@ -78,8 +85,7 @@ export function openScore(shared: SharedProcess): Promise<RunningKafkaStage> {
   const keys = new Map(
     [...graph.entities.values()].map((node) => [node.featureTable, node.entity.table.columns[node.key]?.kind]),
   )
-  // Every feature table, read by a model or not: the barriers of the stage before come through all of them.
-  return openStage(shared, 'score', featureTables(graph), {
+  return openStage(shared, 'score', {
     createStage: remembering(shared, () => createScoreStage({ graph, models, report })),
     kindOf: (table, column) => (column === 'key' ? keys.get(table) : undefined),
     isFollowed: false,

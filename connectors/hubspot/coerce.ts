@@ -4,7 +4,14 @@
  * Invariant: never throws and never loses: a value that does not fit its column becomes null there and stands in `raw`
  * as it was; an empty string is null, because that is how HubSpot clears a property. Pure.
  */
-import { type CellValue, type ColumnKind, fitText, type SourceRow, type Table } from '../../src/define/index.ts'
+import {
+  type CellValue,
+  type ColumnKind,
+  fitText,
+  type SourceRow,
+  storableText,
+  type Table,
+} from '../../src/define/index.ts'
 
 /** @returns the cell, or undefined when `value` does not fit the kind */
 export function coerceValue(kind: ColumnKind, value: string | null | undefined): CellValue | undefined {
@@ -24,10 +31,8 @@ export function propertiesOf(table: Table): readonly string[] {
   return properties
 }
 
-/** NUL is written out, because `raw` is jsonb and cannot hold it either. */
-function rawText(value: string): string {
-  return value.toWellFormed().replaceAll('\0', '\\u0000')
-}
+/** NUL is written out in `raw`, so that nothing is lost. */
+const NUL = '\\u0000'
 
 /** One record as a row of `table`. Every property column is present, so that a property that was unset is cleared. */
 export function coerceRecord(
@@ -43,7 +48,7 @@ export function coerceRecord(
     const coerced = coerceValue(kind, value)
     row[property] = coerced ?? null
     const changed = coerced === undefined || (kind === 'text' && coerced !== null && coerced !== value)
-    if (changed && typeof value === 'string') raw[property] = rawText(value)
+    if (changed && typeof value === 'string') raw[property] = storableText(value, NUL)
   }
   if (Object.hasOwn(table.columns, 'raw')) row.raw = Object.keys(raw).length === 0 ? null : raw
   return row

@@ -5,6 +5,7 @@
  * it are kept as copies, in order, with the socket paused. What a new connection sends again and the publisher has taken
  * already is passed over. The place of a change counts every row and transactional message, as in src/capture/pgoutput.ts.
  */
+import { aborted } from '../db/backoff.ts'
 import type { Pool } from '../db/pool.ts'
 import { RowEncoder } from '../log/kafka/encode.ts'
 import type { EncodedRelation, EncodeTypes } from '../log/kafka/encode-types.ts'
@@ -74,10 +75,7 @@ export class PublishingIntake implements Intake {
   }
 
   async work(over: AbortSignal): Promise<void> {
-    const ended = Promise.withResolvers<void>()
-    over.addEventListener('abort', () => ended.resolve(), { once: true })
-    if (over.aborted) ended.resolve()
-    await Promise.race([ended.promise, this.#failed.promise]).finally(() => this.#end())
+    await Promise.race([aborted(over), this.#failed.promise]).finally(() => this.#end())
   }
 
   /** A look-up may answer later: what has waited for it comes again on the next connection. */

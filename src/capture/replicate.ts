@@ -7,7 +7,7 @@
  * outlives it, and the database is recognised anew before each one. After a crash the server sends again everything not
  * confirmed.
  */
-import { Backoff, sleep } from '../db/backoff.ts'
+import { aborted, Backoff, sleep } from '../db/backoff.ts'
 import { formatLsn } from '../db/lsn.ts'
 import { isRetriableDbError, type Pool, parseDatabaseUrl } from '../db/pool.ts'
 import { isRescoreError, RescoreError } from '../errors.ts'
@@ -197,14 +197,6 @@ export class Replication {
       cause: error,
     })
   }
-}
-
-/** Resolves when the signal aborts. */
-function aborted(signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  signal.addEventListener('abort', () => resolve(), { once: true })
-  if (signal.aborted) resolve()
-  return promise
 }
 
 function sqlState(error: unknown): string {

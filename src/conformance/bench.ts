@@ -6,7 +6,7 @@
  * it can be searched for the secret; tables are emptied only in a database made for the kit.
  */
 
-import { BudgetBook } from '../connect/budget.ts'
+import type { BudgetBook } from '../connect/budget.ts'
 import { redactorOf } from '../connect/http/redact.ts'
 import type { Landed } from '../connect/landing.ts'
 import { type ConnectFaults, isSourceError, type RunConnectorOptions } from '../connect/options.ts'
@@ -18,6 +18,7 @@ import type { AnyStream, Connector } from '../define/index.ts'
 import { asError, RescoreError } from '../errors.ts'
 import { differences, tablesOf } from './compare.ts'
 import type { ConformanceSpec, Fixture } from './fixture.ts'
+import { jumpingBudgets } from './jumping.ts'
 import { KitProxy } from './proxy.ts'
 
 export const SCRATCH_PREFIX = 'rescore_conformance'
@@ -126,17 +127,7 @@ export class KitProcess {
     this.#bench = bench
     this.connector = connector
     const { clock } = bench.fixture
-    // Fires at once, having moved the clock by what the wait would have been.
-    this.#book = new BudgetBook({
-      now: () => clock.now(),
-      schedule: (wake, ms) => {
-        const soon = setImmediate(() => {
-          clock.advance(Math.ceil(ms))
-          wake()
-        })
-        return () => clearImmediate(soon)
-      },
-    })
+    this.#book = jumpingBudgets(clock)
     const say = (fields: object, message: string) => void bench.said.push(`${JSON.stringify(fields)} ${message}`)
     this.#run = {
       pool: bench.pool,

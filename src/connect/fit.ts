@@ -30,7 +30,7 @@ function storableJson(value: unknown, mark: string): unknown {
   })
   if (json === undefined) return null
   if (!holdsBigint && !/\\u(0000|d[89a-f])/i.test(json) && json.isWellFormed()) return value
-  const clean = (text: string) => text.toWellFormed().replaceAll('\0', mark)
+  const clean = (text: string) => storableText(text, mark)
   return JSON.parse(json, (_, part: unknown) => {
     if (typeof part === 'string') return clean(part)
     if (typeof part !== 'object' || part === null || Array.isArray(part)) return part

@@ -64,9 +64,9 @@ function float(value: string): number | undefined {
   return Number.isFinite(parsed) ? parsed : undefined
 }
 
-/** PostgreSQL's text holds neither NUL nor half a surrogate pair. */
-export function storableText(value: string): string {
-  return value.toWellFormed().replaceAll('\0', '\uFFFD')
+/** PostgreSQL's text and jsonb hold neither NUL, for which `mark` stands, nor half a surrogate pair. */
+export function storableText(value: string, mark = '\uFFFD'): string {
+  return value.toWellFormed().replaceAll('\0', mark)
 }
 
 /** @returns the cell, or undefined when `value` does not fit the kind */

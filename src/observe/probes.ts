@@ -5,6 +5,7 @@
  * does, and a slow or silent client holds nothing up; read-only, and nothing in it is secret, but who may reach the port
  * is decided by the address it listens on. That it answers at all shows that the event loop turns.
  */
+import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { asError, RescoreError } from '../errors.ts'
 import { DatabaseWatch } from './database-watch.ts'
@@ -80,14 +81,9 @@ function send(response: ServerResponse, { status, type, body }: Answer): void {
   response.end(response.req.method === 'HEAD' ? undefined : body)
 }
 
-function listen(server: Server, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen({ host, port }, () => {
-      server.removeListener('error', reject)
-      resolve()
-    })
-  })
+async function listen(server: Server, host: string, port: number): Promise<void> {
+  server.listen({ host, port })
+  await once(server, 'listening')
 }
 
 const isTaken = (error: unknown) => error instanceof Error && 'code' in error && error.code === 'EADDRINUSE'

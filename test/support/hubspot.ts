@@ -3,7 +3,8 @@
  * Invariant: nothing waits in real time: a repeat, a closed budget and a rate limit move the clock instead.
  */
 import { type HubspotOptions, hubspot } from '../../connectors/hubspot/index.ts'
-import { BudgetBook } from '../../src/connect/budget.ts'
+import { jumpingBudgets } from '../../src/conformance/jumping.ts'
+import type { BudgetBook } from '../../src/connect/budget.ts'
 import type { Landed } from '../../src/connect/landing.ts'
 import type { RunConnectorOptions } from '../../src/connect/options.ts'
 import { runPass } from '../../src/connect/pass.ts'
@@ -52,20 +53,6 @@ export interface SetUpOptions extends Partial<HubspotOptions> {
   readonly indexLag?: IndexLag | 0
 }
 
-/** Fires at once, having moved the clock by what the wait would have been. */
-function jumping(clock: SimulatorClock): BudgetBook {
-  return new BudgetBook({
-    now: () => clock.now(),
-    schedule: (wake, ms) => {
-      const soon = setImmediate(() => {
-        clock.advance(Math.ceil(ms))
-        wake()
-      })
-      return () => clearImmediate(soon)
-    },
-  })
-}
-
 export async function setUpHubspot(options: SetUpOptions = {}): Promise<HubspotSetUp> {
   const { portal = new Portal({ clock: SimulatorClock.frozenAt(T0) }), indexLag = 0, ...hubspotOptions } = options
   const { clock } = portal
@@ -81,7 +68,7 @@ export async function setUpHubspot(options: SetUpOptions = {}): Promise<HubspotS
     ...hubspotOptions,
   })
   const warnings: string[] = []
-  const book = jumping(clock)
+  const book = jumpingBudgets(clock)
   const run: RunConnectorOptions = {
     pool: db.pool,
     connector,
