@@ -7,6 +7,7 @@
  */
 import { isRetriableDbError, type Pool } from '../db/pool.ts'
 import { asError, isRescoreError } from '../errors.ts'
+import { isPlanted } from '../faults.ts'
 import type { Graph } from '../graph/graph.ts'
 import type { InTransaction, Lane } from '../log/lane.ts'
 import type { ApplyContext } from '../log/stage.ts'
@@ -32,6 +33,11 @@ interface Job extends Backfill {
   readonly chunks: number
 }
 
+interface Chunk {
+  readonly seq: bigint
+  readonly keys: readonly string[]
+}
+
 /** Each running job in turn, those of a declared rate when their time has come. */
 const NEXT_JOB = `select ${BACKFILL_COLUMNS},
     (select count(*)::float8 from rescore.backfill_chunk c where c.backfill = b.id) as chunks
@@ -40,6 +46,10 @@ const NEXT_JOB = `select ${BACKFILL_COLUMNS},
 
 const TAKE = `select c.seq, c.keys from rescore.backfill_chunk c join rescore.backfill b on b.id = c.backfill
   where c.backfill = $1 and b.state = 'running' order by c.seq limit 1 for update of c skip locked`
+
+/** For the planted bug alone. */
+const TAKE_AWAY = `delete from rescore.backfill_chunk where (backfill, seq) in (
+  select backfill, seq from rescore.backfill_chunk where backfill = $1 order by seq limit 1) returning seq, keys`
 
 /** Waits for whoever paces the same job: what is over before its time is not taken. */
 const TAKE_TURN = `update rescore.backfill set
@@ -113,14 +123,16 @@ export class BackfillLane implements Lane {
   /** Returns how many entities it was. */
   async #piece(context: ApplyContext, job: Job): Promise<number> {
     const { client } = context
-    const { rows } = await client.query<{ seq: bigint; keys: readonly string[] }>({
-      name: 'rescore-backfill-take',
-      text: TAKE,
-      values: [job.id],
-    })
+    const isTakenAway = isPlanted('chunk-before-work')
+    const { rows } = await (isTakenAway ? this.#options.pool : client).query<Chunk>(
+      isTakenAway
+        ? { text: TAKE_AWAY, values: [job.id] }
+        : { name: 'rescore-backfill-take', text: TAKE, values: [job.id] },
+    )
     const [chunk] = rows
     if (chunk === undefined) return 0
-    const keys = chunk.keys.slice(0, Math.min(this.#pace.size, job.rate ?? Number.POSITIVE_INFINITY))
+    const most = isTakenAway ? chunk.keys.length : Math.min(this.#pace.size, job.rate ?? Number.POSITIVE_INFINITY)
+    const keys = chunk.keys.slice(0, most)
     if (job.rate !== null && !(await this.#isItsTurn(context, job, keys.length))) return 0
     const { entity, features, policy } = job
     const isForced = policy === 'all' || policy === 'missing'
