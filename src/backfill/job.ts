@@ -59,15 +59,6 @@ export function doneCount({ changed, unchanged, fresh, failed, gone }: Backfill)
   return changed + unchanged + fresh + failed + gone
 }
 
-export async function listBackfills(database: Queryable, limit: number): Promise<readonly Backfill[]> {
-  const { rows } = await database.query<Backfill>(
-    `select ${BACKFILL_COLUMNS} from rescore.backfill
-     order by (state in ('done', 'cancelled')), id desc limit $1`,
-    [limit],
-  )
-  return rows
-}
-
 /** @throws RescoreError BACKFILL_UNKNOWN */
 export async function readBackfill(database: Queryable, id: bigint): Promise<Backfill> {
   const { rows } = await database.query<Backfill>(`select ${BACKFILL_COLUMNS} from rescore.backfill where id = $1`, [

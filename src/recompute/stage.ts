@@ -44,7 +44,7 @@ export interface RecomputeStageOptions {
 
 /** One batch that affects more entities than this leaves them to the sweep, so that no transaction grows without bound. */
 const MAX_ENTITIES_PER_BATCH = 50_000
-const APPROVE_ABOVE = 100_000
+export const APPROVE_ABOVE = 100_000
 /** Events are for people; a batch of more is not read line by line. */
 const MAX_EVENTS_PER_BATCH = 1_000
 

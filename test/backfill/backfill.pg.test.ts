@@ -1,6 +1,7 @@
 /** Backfills on a running service: which entities they take, what they count, and who may stop them. */
 import { expect, test } from 'vitest'
-import { act, doneCount, listBackfills, readBackfill } from '../../src/backfill/job.ts'
+import { act, doneCount, readBackfill } from '../../src/backfill/job.ts'
+import { readProgress } from '../../src/backfill/progress.ts'
 import { calm, createChecker, startIn } from '../chaos/running.ts'
 import { eventually } from '../support/eventually.ts'
 import { createTestDatabase, type TestDatabase } from '../support/pg.ts'
@@ -70,7 +71,7 @@ test('conditions, ids and orders choose, and what cannot be chosen is refused in
   })
   await expect(ask(database, { priority: 'height desc' })).rejects.toMatchObject({ code: 'BACKFILL_PRIORITY' })
   await expect(ask(database, { features: ['nothing'] })).rejects.toMatchObject({ code: 'FEATURE_UNKNOWN' })
-  expect(await listBackfills(database.pool, 100)).toHaveLength(3)
+  expect(await readProgress(database.pool, 100)).toHaveLength(3)
 })
 
 test('stale: what a touch has brought up to date meanwhile counts as progress', async () => {
@@ -159,7 +160,7 @@ test('a deployment for more rows than it may recompute unasked waits for approva
   await using checker = await createChecker(next)
   await using _running = await startIn(database, next)
   await calm(database)
-  const [planned] = await listBackfills(database.pool, 1)
+  const [planned] = await readProgress(database.pool, 1)
   if (planned === undefined) throw new Error('Nothing was planned.')
   expect(planned).toMatchObject({ state: 'planned', reason: 'deployed', policy: 'stale', total: FILLED.company })
   expect(planned.features).toEqual(['profile', 'visits'])
