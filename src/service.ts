@@ -34,7 +34,7 @@ import { outsideParts } from './outside.ts'
 import { createRecomputeStage, type RecomputeStage } from './recompute/stage.ts'
 import { loadModels, type ModelSet } from './score/registry.ts'
 import { createScoreStage, type ScoreStage } from './score/stage.ts'
-import { finish, type RunningPart, watchConnectors } from './service-parts.ts'
+import { backfillLane, finish, type RunningPart, watchConnectors } from './service-parts.ts'
 
 export interface ServiceOptions {
   readonly url: string
@@ -156,7 +156,7 @@ async function wire(
     metrics.stageEvent(event)
     options.report?.(event)
   }
-  const recompute = createRecomputeStage({ graph, report, strict })
+  const recompute = createRecomputeStage({ graph, report, strict, ...config.backfill })
   const score = createScoreStage({ graph, models, report })
   await prepare(pool, options, graph, [recompute, score])
   // Of all stages before any runs: who waits for the reflected position must not see only some of them.
@@ -223,7 +223,10 @@ async function wire(
   const outside = await outsideParts({ ...connectors, config, faults })
   const running: readonly RunningPart[] = [
     { name: 'capture', ended: capture.run() },
-    { name: recompute.name, ended: runStage({ ...shared, stage: recompute }) },
+    {
+      name: recompute.name,
+      ended: runStage({ ...shared, stage: recompute, lane: backfillLane({ pool, graph, log }, recompute) }),
+    },
     {
       name: score.name,
       ended: runStage({ ...shared, stage: score, maxEntries: maxEntries ?? SCORE_ENTRIES }),

@@ -162,7 +162,7 @@ async function prepare({ options, pool, graph, kafka, carrier }: SharedProcess):
     await prepareConnector({ pool, connector, foreignKeys: pathColumns(graph) })
   }
   // Capture and scoring need the feature tables whether or not a worker has made them yet.
-  const recompute = createRecomputeStage({ graph, report: () => undefined, strict: false })
+  const recompute = createRecomputeStage({ graph, report: () => undefined, strict: false, ...config.backfill })
   await whileHeld(pool, recompute.name, () => recompute.deploy(pool))
   await prepareDeliveries(pool, graph, config.deliver ?? [])
   const { rows } = await pool.query<{ topic: string }>(

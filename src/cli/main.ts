@@ -3,6 +3,7 @@
  * Invariant: every failure is printed with code, message and mend; the first Ctrl-C asks, the second forces.
  */
 import { Command, CommanderError } from 'commander'
+import { backfillCommand, backfillsCommand } from './backfill.ts'
 import { connectorCommand } from './connector.ts'
 import { connectorsCommand } from './connectors.ts'
 import { deliverCommand } from './deliver.ts'
@@ -42,6 +43,8 @@ export function createProgram(signal: AbortSignal): Command {
     waitCommand(signal),
     verifyCommand(signal),
     doctorCommand(signal),
+    backfillCommand(signal),
+    backfillsCommand(),
     resyncCommand(signal),
     topicsCommand(signal),
     connectorsCommand(),
