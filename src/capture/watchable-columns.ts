@@ -18,6 +18,7 @@ const TYPES: Readonly<Record<ColumnKind, readonly string[]>> = {
   date: ['date'],
   timestamp: ['timestamp with time zone'],
   json: ['jsonb'],
+  uuid: ['uuid'],
 }
 
 function kindsFor(type: string): readonly string[] {
