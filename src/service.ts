@@ -7,6 +7,7 @@
  */
 import { Capture } from './capture/capture.ts'
 import { ensureCapture } from './capture/slot.ts'
+import { assertWatchable } from './capture/watchable.ts'
 import { BudgetBook } from './connect/budget.ts'
 import type { ConnectFaults, ConnectLog, ConnectReport } from './connect/options.ts'
 import { prepareConnector } from './connect/runner.ts'
@@ -18,7 +19,7 @@ import type { ProjectConfig } from './define/index.ts'
 import { prepareDeliveries } from './deliver/prepare.ts'
 import { asError } from './errors.ts'
 import type { Faults } from './faults.ts'
-import { capturedTables, featureTables } from './graph/captured-tables.ts'
+import { capturedTables, featureTables, filledTables } from './graph/captured-tables.ts'
 import { compileGraph } from './graph/compile.ts'
 import type { Graph } from './graph/graph.ts'
 import { pathColumns } from './graph/path-columns.ts'
@@ -84,9 +85,10 @@ async function prepare(pool: Pool, options: ServiceOptions, graph: Graph, stages
   for (const connector of config.connectors) {
     await prepareConnector({ pool, connector, foreignKeys: pathColumns(graph) })
   }
+  const filled = filledTables(config)
+  await assertWatchable(pool, graph.tables, { publication, filled })
   for (const stage of stages) await stage.deploy(pool)
   await prepareDeliveries(pool, graph, config.deliver ?? [])
-  const filled = config.connectors.flatMap(({ streams }) => streams.flatMap(({ tables }) => tables.map(({ id }) => id)))
   await ensureCapture(pool, {
     slot,
     publication,

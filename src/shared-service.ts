@@ -8,12 +8,13 @@
  */
 import { hostname } from 'node:os'
 import { type Carrier, readCarrier, refuseOtherCarrier, topicsCarrier } from './capture/carrier.ts'
+import { assertWatchable } from './capture/watchable.ts'
 import { prepareConnector } from './connect/runner.ts'
 import { acquireLease } from './db/lease.ts'
 import { migrate } from './db/migrate.ts'
 import { createPool, type Pool } from './db/pool.ts'
 import { prepareDeliveries } from './deliver/prepare.ts'
-import { capturedTables } from './graph/captured-tables.ts'
+import { capturedTables, filledTables } from './graph/captured-tables.ts'
 import { compileGraph } from './graph/compile.ts'
 import type { Graph } from './graph/graph.ts'
 import { pathColumns } from './graph/path-columns.ts'
@@ -155,12 +156,13 @@ async function carrierOf({ kafka, log, signal }: SharedServiceOptions): Promise<
 }
 
 async function prepare({ options, pool, graph, kafka, carrier }: SharedProcess): Promise<void> {
-  const { config, kafka: settings, log } = options
+  const { config, kafka: settings, log, publication } = options
   await migrate(pool)
   await refuseOtherCarrier(pool, carrier)
   for (const connector of config.connectors) {
     await prepareConnector({ pool, connector, foreignKeys: pathColumns(graph) })
   }
+  await assertWatchable(pool, graph.tables, { publication, filled: filledTables(config) })
   // Capture and scoring need the feature tables whether or not a worker has made them yet.
   const recompute = createRecomputeStage({ graph, report: () => undefined, strict: false, ...config.backfill })
   await whileHeld(pool, recompute.name, () => recompute.deploy(pool))
