@@ -20,6 +20,7 @@ import { type Ended, type ServiceChild, startSharedChild } from './service-child
 export const PATIENCE_MS = 150_000
 /** A process that was killed, or stands still, is missed by its group after this long. */
 export const SESSION_TIMEOUT_MS = 4_000
+export const SHORT_SESSIONS = { 'group.min.session.timeout.ms': '1000' }
 export const WORKER: readonly Part[] = ['recompute', 'score']
 export const CAPTURE: readonly Part[] = ['capture']
 
@@ -61,15 +62,16 @@ export interface ClusterOptions {
 interface Parts {
   readonly place: TestDatabase
   readonly broker: KafkaBroker
-  readonly proxy: TcpProxy
   readonly checker: Checker
+  /** Null: the broker is somebody else's, and stays. */
+  readonly proxy: TcpProxy | null
 }
 
 class RunningCluster implements Cluster {
   readonly place: TestDatabase
   readonly broker: KafkaBroker
   readonly settings: KafkaSettings
-  readonly proxy: TcpProxy
+  readonly #proxy: TcpProxy | null
   readonly #variables: Readonly<Record<string, string>>
   readonly #checker: Checker
   readonly #children = new Map<ServiceChild, string>()
@@ -78,7 +80,7 @@ class RunningCluster implements Cluster {
   constructor({ place, broker, proxy, checker }: Parts, partitions: number) {
     this.place = place
     this.broker = broker
-    this.proxy = proxy
+    this.#proxy = proxy
     this.#checker = checker
     this.#variables = {
       KAFKA_BROKERS: broker.brokers,
@@ -88,6 +90,11 @@ class RunningCluster implements Cluster {
     const settings = readKafkaSettings(this.#variables)
     if (settings === null) throw new TypeError('KAFKA_BROKERS is not set')
     this.settings = settings
+  }
+
+  get proxy(): TcpProxy {
+    if (this.#proxy === null) throw new TypeError('a broker without a proxy')
+    return this.#proxy
   }
 
   start(parts: readonly Part[], options: StartOptions = {}): ServiceChild {
@@ -164,10 +171,19 @@ class RunningCluster implements Cluster {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#children.keys()].map((child) => child[Symbol.asyncDispose]()))
     await this.#checker[Symbol.asyncDispose]()
-    await this.proxy[Symbol.asyncDispose]()
-    await this.broker[Symbol.asyncDispose]()
+    if (this.#proxy !== null) {
+      await this.#proxy[Symbol.asyncDispose]()
+      await this.broker[Symbol.asyncDispose]()
+    }
     await this.place[Symbol.asyncDispose]()
   }
+}
+
+async function clusterOn(broker: KafkaBroker, proxy: TcpProxy | null, label: string, partitions = 4): Promise<Cluster> {
+  const place = await createTestDatabase(label)
+  await createProject(place.pool)
+  await watchPositions(place.pool)
+  return new RunningCluster({ place, broker, proxy, checker: await createChecker() }, partitions)
 }
 
 export async function startCluster(label: string, options: ClusterOptions = {}): Promise<Cluster> {
@@ -175,13 +191,11 @@ export async function startCluster(label: string, options: ClusterOptions = {}):
   const target = await freePort()
   const proxy = await startProxy(target)
   const proxied = { target, port: proxy.port }
-  const broker = await startBroker({
-    ...rest,
-    proxied,
-    settings: { 'group.min.session.timeout.ms': '1000', ...settings },
-  })
-  const place = await createTestDatabase(label)
-  await createProject(place.pool)
-  await watchPositions(place.pool)
-  return new RunningCluster({ place, broker, proxy, checker: await createChecker() }, options.partitions ?? 4)
+  const broker = await startBroker({ ...rest, proxied, settings: { ...SHORT_SESSIONS, ...settings } })
+  return clusterOn(broker, proxy, label, options.partitions)
+}
+
+/** On a broker that outlives it, without a proxy. */
+export function startClusterOn(broker: KafkaBroker, label: string, options: ClusterOptions = {}): Promise<Cluster> {
+  return clusterOn(broker, null, label, options.partitions)
 }
