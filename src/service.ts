@@ -6,7 +6,7 @@
  * signal. Killing the process at any point is safe: positions, effects and checkpoints are committed together.
  */
 import { Capture } from './capture/capture.ts'
-import { ensureCapture } from './capture/slot.ts'
+import { endOtherReaders, ensureCapture } from './capture/slot.ts'
 import { assertWatchable } from './capture/watchable.ts'
 import { BudgetBook } from './connect/budget.ts'
 import type { ConnectFaults, ConnectLog, ConnectReport } from './connect/options.ts'
@@ -35,7 +35,7 @@ import { outsideParts } from './outside.ts'
 import { createRecomputeStage, type RecomputeStage } from './recompute/stage.ts'
 import { loadModels, type ModelSet } from './score/registry.ts'
 import { createScoreStage, type ScoreStage } from './score/stage.ts'
-import { backfillLane, finish, type RunningPart, watchConnectors } from './service-parts.ts'
+import { backfillLane, finish, keepLease, type RunningPart, watchConnectors } from './service-parts.ts'
 
 export interface ServiceOptions {
   readonly url: string
@@ -69,7 +69,7 @@ export interface Service {
 }
 
 /** A machine that stands still in a transaction holds its locks no longer than this; computing a batch takes seconds. */
-const IDLE_IN_TRANSACTION_MS = 60_000
+const STANDS_STILL_MS = 60_000
 
 type Deployable = Pick<Stage<unknown>, 'deploy'>
 
@@ -95,6 +95,8 @@ async function prepare(pool: Pool, options: ServiceOptions, graph: Graph, stages
     tables: [...capturedTables(graph), POSITIONS],
     owned: [...filled, ...featureTables(graph), POSITIONS],
   })
+  // Of a service that stands still: it has lost the lease, and does not know it yet.
+  await endOtherReaders(pool, slot)
 }
 
 /**
@@ -111,17 +113,16 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     url,
     applicationName: 'rescore',
     max: 12,
-    idleInTransactionMs: IDLE_IN_TRANSACTION_MS,
+    standsStillMs: STANDS_STILL_MS,
     onError: onPoolError,
   })
   let models: ModelSet | null = null
   try {
     models = await loadModels(config.models, { signal })
-    const lease = await acquireLease(url, signal)
-    const keeping = lease.keep(signal)
+    const lease = keepLease(await acquireLease(url, signal))
     try {
       const parts = await wire({ ...options, signal, metrics }, pool, graph, models)
-      const running = [{ name: 'lease', ended: keeping }, ...parts.running]
+      const running = [lease.until(parts.running), ...parts.running]
       for (const { name } of running) health.set(name, 'running')
       health.started()
       const cleanUp = async () => {
@@ -131,7 +132,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       return { graph, pool, recompute: parts.recompute, score: parts.score, done }
     } catch (error) {
       failure.abort(error)
-      await keeping.catch((lost: Error) => log.warn({ error: lost.message }, 'The lease was lost.'))
+      await lease.release().catch((lost: Error) => log.warn({ error: lost.message }, 'The lease was lost.'))
       throw error
     }
   } catch (error) {

@@ -23,6 +23,7 @@ import { PartitionRunner } from './consume-partition.ts'
 import { runSweeps } from './consume-sweep.ts'
 import type { KafkaRecord, KindOf } from './decode.ts'
 import { ensurePartitions } from './partitions.ts'
+import { persevere } from './persevere.ts'
 import { whileHeld } from './positions.ts'
 import { Reflector } from './positions-reflected.ts'
 
@@ -96,10 +97,12 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
 
   /** Definitions first, then a row for every partition there is. */
   async prepare(): Promise<void> {
-    const { pool, kafka, topics } = this.#options
+    const { pool, kafka, topics, signal } = this.#options
     const [stage] = this.#idle
     if (stage !== undefined) await whileHeld(pool, this.#name, () => stage.deploy(pool))
-    await ensurePartitions(pool, this.#name, await readFound(kafka, [...topics.keys()], 'low'))
+    const look = () => readFound(kafka, [...topics.keys()], 'low')
+    const found = await persevere(look, { signal, onError: (error) => this.#reportError(asError(error)) })
+    await ensurePartitions(pool, this.#name, found)
   }
 
   async run(): Promise<void> {
