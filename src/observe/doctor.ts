@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { BudgetBook } from '../connect/budget.ts'
+import { checkConnector } from '../connect/check.ts'
 import { sourceContext } from '../connect/context.ts'
 import { redactorOf } from '../connect/http/redact.ts'
 import { type Pool, quoteIdent, quoteTable } from '../db/pool.ts'
@@ -195,7 +196,7 @@ const connectors: Check = async ({ config, signal }) => {
     const waiting = { attempts: 1, timeoutMs: CALL_TIMEOUT_MS }
     const context = sourceContext({ connector, signal, log, waiting }, new BudgetBook(), 'check', 'on-demand')
     try {
-      const found = await connector.check(context)
+      const found = await checkConnector(connector, context)
       problems.push(...found.map(({ message, mend }) => ({ check: `connector ${connector.name}`, message, mend })))
     } catch (error) {
       problems.push(asProblem(`connector ${connector.name}`, redactorOf(connector).error(asError(error))))
