@@ -11,8 +11,6 @@ import { type Installed, installTap } from './install.ts'
 import { type Line, LinePull, linesOf } from './lines.ts'
 import { Program, type ProgramEnd } from './program.ts'
 
-/** How often a silent tap is looked at. */
-const MOST_IDLE_MS = 1_000
 /** Lines of one run that go to the log; a tap can say a thousand a second. */
 const MOST_LOGGED = 500
 const IS_TROUBLE = /^\W*(\S+\s+){0,4}?(WARN(ING)?|ERROR|CRITICAL|FATAL)\b|^Traceback|Error:|Exception:/
@@ -55,7 +53,7 @@ export class TapRun implements AsyncDisposable {
   readonly #stallMs: number
   readonly #doing: string
   readonly say: (channel: 'stdout' | 'stderr', line: string) => void
-  #heardMs: number
+  #silentMs = 0
 
   private constructor(tap: Tap, program: Program, context: SourceContext, doing: string, heard: Heard) {
     this.#program = program
@@ -64,9 +62,8 @@ export class TapRun implements AsyncDisposable {
     this.#stallMs = tap.spec.stallMs
     this.#doing = doing
     this.say = heard.say
-    this.#heardMs = performance.now()
     heard.onStderr = () => {
-      this.#heardMs = performance.now()
+      this.#silentMs = 0
     }
     this.#pull = new LinePull(linesOf(program.stdout, tap.spec.maxLineBytes))
   }
@@ -103,19 +100,17 @@ export class TapRun implements AsyncDisposable {
 
   /** @returns 'idle' when nothing came for a while. @throws SourceError CONNECT_TAP_STALLED, or the reason of the abort */
   async next(idleMs: number): Promise<readonly Line[] | 'idle' | 'end'> {
-    // What we took to land the last lines is not the tap's silence.
     const askedMs = performance.now()
-    for (;;) {
-      const pulled = await this.#pull.next(Math.min(idleMs, MOST_IDLE_MS))
-      this.#context.signal.throwIfAborted()
-      if (pulled !== 'idle') {
-        this.#heardMs = performance.now()
-        return pulled
-      }
-      if (performance.now() - Math.max(this.#heardMs, askedMs) > this.#stallMs)
-        throw stalled(this.#stallMs, this.#doing)
-      if (performance.now() - askedMs >= idleMs) return 'idle'
+    const pulled = await this.#pull.next(idleMs)
+    this.#context.signal.throwIfAborted()
+    if (pulled !== 'idle') {
+      this.#silentMs = 0
+      return pulled
     }
+    // Only our waiting counts: what we take to land the last lines is not the tap's silence.
+    this.#silentMs += performance.now() - askedMs
+    if (this.#silentMs > this.#stallMs) throw stalled(this.#stallMs, this.#doing)
+    return pulled
   }
 
   /** Once all lines are read. */

@@ -4,7 +4,8 @@ config: {"runs": [[step, ...], ...], "folder": "…", "streams": {…}, "discove
 The n-th run plays the n-th list of steps (the last one again from then on); runs are counted by files in `folder`.
 Each run leaves what it was called with in folder/run-<n>.json. Steps:
   {"say": message}  {"print": text}  {"write": text, no end of line}  {"stderr": text}  {"exit": code}
-  {"hang": true}  {"pause": seconds}  {"ignore": "SIGTERM"}  {"spawn": true}: a child that outlives it  {"rewrite": {…}}: into its configuration
+  {"hang": true}  {"alone": seconds}: fails when another run does the same  {"mark": file}: the count, now and then
+  {"ignore": "SIGTERM"}  {"spawn": true}: a child that outlives it  {"rewrite": {…}}: into its configuration
   {"repeat": n, "steps": [...]}: "%d" in a text becomes the count
 """
 
@@ -51,8 +52,15 @@ def play(step, options, config, count=0):
     if "rewrite" in step:
         with open(options["--config"], "w") as file:
             json.dump({**config, **step["rewrite"]}, file)
-    if "pause" in step:
-        time.sleep(step["pause"])
+    if "alone" in step:
+        # Fails if another run is at this very place.
+        busy = os.open(os.path.join(config["folder"], "busy"), os.O_CREAT | os.O_EXCL)
+        time.sleep(step["alone"])
+        os.close(busy)
+        os.unlink(os.path.join(config["folder"], "busy"))
+    if "mark" in step and count % 1000 == 0:
+        with open(os.path.join(config["folder"], step["mark"]), "w") as file:
+            file.write(str(count))
     if "hang" in step:
         while True:
             time.sleep(60)

@@ -36,6 +36,13 @@ def signal_group(group, number):
         pass
 
 
+def close_output():
+    """Only the program may hold it open: its end is the program's."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
+
+
 def take(path):
     """False: Rescore has gone while another run held the lock."""
     lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -61,13 +68,11 @@ def main():
         program = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     except OSError as error:
         say("failed " + str(error))
+        close_output()
         orders.read()
         return
     say("started %d" % program.pid)
-    # Only the program may hold its output open.
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 1)
-    os.dup2(nothing, 2)
+    close_output()
 
     def obey():
         for order in iter(orders.readline, b""):
