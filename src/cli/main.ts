@@ -14,6 +14,7 @@ import { explainCommand } from './explain.ts'
 import { initCommand } from './init.ts'
 import { migrateCommand } from './migrate.ts'
 import { printError } from './output.ts'
+import { planCommand } from './plan.ts'
 import { rejectsCommand } from './rejects.ts'
 import { resyncCommand } from './resync.ts'
 import { onSignals } from './signals.ts'
@@ -43,6 +44,7 @@ export function createProgram(signal: AbortSignal): Command {
     waitCommand(signal),
     verifyCommand(signal),
     doctorCommand(signal),
+    planCommand(signal),
     backfillCommand(signal),
     backfillsCommand(),
     resyncCommand(signal),

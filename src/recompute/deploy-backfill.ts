@@ -25,13 +25,13 @@ const PLAN = `with planned as (
 /** @param stale features whose stored values the deployment has made stale */
 export async function planBackfill(
   client: Client,
-  { entity, featureTable }: EntityNode,
+  { entity }: EntityNode,
   stale: readonly FeatureNode[],
   approveAbove: number,
 ): Promise<void> {
   if (stale.length === 0) return
   const { rows } = await client.query<{ count: number }>(
-    `select count(*)::float8 as count from ${quoteTable(featureTable)}`,
+    `select count(*)::float8 as count from ${quoteTable(entity.table.id)}`,
   )
   const count = rows[0]?.count ?? 0
   if (count <= approveAbove) return
