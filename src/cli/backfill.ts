@@ -104,11 +104,8 @@ export function backfillCommand(signal: AbortSignal): Command {
       else if (shown !== null) print(renderBackfills([shown]))
     })
   const parent = command('backfill', 'Recompute on demand, beside live changes: only what differs is written', [
-    ['rescore backfill company.size', 'one feature of every company'],
-    [`rescore backfill size --where "country = 'NO'" --order "employees desc"`, 'some, the largest first'],
-    ['rescore backfill company --ids 1,2,3', 'every feature of three companies'],
-    ['rescore backfill company --failed', 'entities put aside, after what failed them was mended'],
-    ['rescore backfill approve 7', 'let a planned one run'],
+    ['rescore backfill company.size', 'one feature of every company; progress until it is done'],
+    [`rescore backfill size --where "country = 'NO'" --order "employees desc"`, 'some of them, the largest first'],
   ])
     .enablePositionalOptions()
     .argument('[targets...]', 'features (size, company.size) or an entity (company)')
