@@ -26,7 +26,7 @@ import { pathColumns } from './graph/path-columns.ts'
 import { valueColumns } from './graph/value-columns.ts'
 import { EmbeddedLog } from './log/embedded/embedded-log.ts'
 import type { Report, Stage } from './log/stage.ts'
-import { ensurePosition, readPosition } from './log/stage-position.ts'
+import { emitBarrier, ensurePosition, readPosition } from './log/stage-position.ts'
 import { runStage } from './log/stage-runner.ts'
 import { Health } from './observe/health.ts'
 import { Metrics } from './observe/metrics.ts'
@@ -97,6 +97,8 @@ async function prepare(pool: Pool, options: ServiceOptions, graph: Graph, stages
   })
   // Of a service that stands still: it has lost the lease, and does not know it yet.
   await endOtherReaders(pool, slot)
+  // Whoever waited before there was a slot has a barrier that no slot kept.
+  await emitBarrier(pool, 'start')
 }
 
 /**
