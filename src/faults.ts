@@ -34,6 +34,8 @@ export const BUGS = [
   'keys-not-held',
   /** A worker computes what another has computed with the same changes in sight. */
   'computed-again',
+  /** How far a Debezium connector has come is held against ends of its topics from before. */
+  'ends-of-before',
 ] as const
 export type Bug = (typeof BUGS)[number]
 

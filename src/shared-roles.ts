@@ -5,6 +5,8 @@
  * is brought in line first, because the one before may have been killed at any point.
  */
 import { readCarrier } from './capture/carrier.ts'
+import { followConnector } from './capture/connector.ts'
+import { ensureIdentities, type WatchedTables } from './capture/publication.ts'
 import { publishChanges } from './capture/publishing.ts'
 import { ensureCapture } from './capture/slot.ts'
 import { BudgetBook } from './connect/budget.ts'
@@ -32,6 +34,7 @@ function roleTold({ health, metrics }: SharedProcess, part: string, isReadyWhen:
   }
 }
 
+const CONNECTOR_PART = 'debezium'
 const LOOK_EVERY_MS = 200
 
 /**
@@ -50,15 +53,20 @@ export async function untilCaptured({ pool, signal }: SharedProcess): Promise<vo
   }
 }
 
-export function runCapture(shared: SharedProcess): RunningPart {
-  const { options, pool, graph, kafka, carrier, signal, health, metrics } = shared
-  const { config, slot, publication, url, log, faults } = options
-  const tables = capturedTables(graph)
-  const filled = config.connectors.flatMap(({ streams }) =>
-    streams.flatMap(({ tables: own }) => own.map(({ id }) => id)),
+function watchedTables({ options, graph }: SharedProcess): WatchedTables {
+  const filled = options.config.connectors.flatMap(({ streams }) =>
+    streams.flatMap(({ tables }) => tables.map(({ id }) => id)),
   )
+  const { publication } = options
+  return { publication, tables: capturedTables(graph), owned: [...filled, ...featureTables(graph)] }
+}
+
+export function runCapture(shared: SharedProcess): RunningPart {
+  const { options, pool, kafka, carrier, signal, health, metrics } = shared
+  const { slot, publication, url, log, faults } = options
+  const watched = watchedTables(shared)
   const work = async (isLeader: AbortSignal) => {
-    await ensureCapture(pool, { slot, publication, carrier, tables, owned: [...filled, ...featureTables(graph)] })
+    await ensureCapture(pool, { ...watched, slot, carrier })
     // What was written before there was a slot only a sweep sees; one that ran before the slot was made saw too little.
     await wantSweepOfAll(pool, ['recompute', 'score'])
     // Whoever waited already has a barrier that no slot kept.
@@ -69,7 +77,7 @@ export function runCapture(shared: SharedProcess): RunningPart {
       slot,
       publication,
       kafka,
-      tables,
+      tables: watched.tables,
       prefix: options.kafka.prefix,
       signal: isLeader,
       onReady: () => health.set('capture', 'running'),
@@ -83,6 +91,37 @@ export function runCapture(shared: SharedProcess): RunningPart {
   return {
     name: 'capture',
     ended: runAsLeader(url, 'capture', signal, work, { onRole: roleTold(shared, 'capture', 'told') }),
+  }
+}
+
+/** Where a Debezium connector captures: its slot is awaited and watched, by one process as all the others. */
+export function watchConnector(shared: SharedProcess): RunningPart {
+  const { options, pool, carrier, signal, health } = shared
+  const { slot, url, log } = options
+  const waitsFor = { reason: '' }
+  const onWaiting = (reason: string | null) => {
+    if (reason === null) health.set(CONNECTOR_PART, 'running')
+    else health.set(CONNECTOR_PART, 'starting', reason)
+    if (reason !== null && reason !== waitsFor.reason) log.warn({ reason }, 'The Debezium connector is waited for.')
+    waitsFor.reason = reason ?? ''
+  }
+  const work = async (isLeader: AbortSignal) => {
+    const watched = watchedTables(shared)
+    await ensureIdentities(pool, watched)
+    await followConnector({
+      ...watched,
+      pool,
+      slot,
+      carrier,
+      signal: isLeader,
+      beforeNoted: () => wantSweepOfAll(pool, ['recompute', 'score']),
+      onWaiting,
+    })
+  }
+  health.set(CONNECTOR_PART, 'starting')
+  return {
+    name: CONNECTOR_PART,
+    ended: runAsLeader(url, 'capture', signal, work, { onRole: roleTold(shared, CONNECTOR_PART, 'told') }),
   }
 }
 

@@ -20,6 +20,7 @@ import { pathColumns } from './graph/path-columns.ts'
 import { withAdmin } from './log/kafka/admin.ts'
 import { beginAtEnds } from './log/kafka/beginning.ts'
 import { createKafka } from './log/kafka/client.ts'
+import { requireTopics } from './log/kafka/connect-topics.ts'
 import type { RunningKafkaStage } from './log/kafka/consume-stage.ts'
 import { whileHeld } from './log/kafka/positions.ts'
 import { groupId } from './log/kafka/topics.ts'
@@ -32,8 +33,8 @@ import { createRecomputeStage } from './recompute/stage.ts'
 import { loadModels, type ModelSet } from './score/registry.ts'
 import { finish, type RunningPart } from './service-parts.ts'
 import type { AnyStage, SharedProcess, SharedServiceOptions } from './shared-process.ts'
-import { runCapture, runConnectors, untilCaptured } from './shared-roles.ts'
-import { openRecompute, openScore, stageTopics, statusWriter } from './shared-stages.ts'
+import { runCapture, runConnectors, untilCaptured, watchConnector } from './shared-roles.ts'
+import { isByDebezium, openRecompute, openScore, stageTopics, statusWriter } from './shared-stages.ts'
 
 export { PARTS, type Part } from './shared-process.ts'
 
@@ -128,7 +129,7 @@ async function wire(
   const running: readonly RunningPart[] = [
     { name: 'status', ended: status.run(signal) },
     ...[...opened].map(([name, stage]) => ({ name, ended: captured.then(() => stage.run()) })),
-    ...(parts.has('capture') ? [runCapture(shared)] : []),
+    ...(isByDebezium(options.config) ? [watchConnector(shared)] : parts.has('capture') ? [runCapture(shared)] : []),
     ...connecting,
   ]
   return { running, stages: shared.stages, waiting }
@@ -148,10 +149,10 @@ function noteMembership(
   else health.set(stage, 'running')
 }
 
-async function carrierOf({ kafka, log, signal }: SharedServiceOptions): Promise<Carrier> {
+async function carrierOf({ config, kafka, log, signal }: SharedServiceOptions): Promise<Carrier> {
   const client = { role: 'start', log, signal }
   const { clusterId } = await withAdmin(kafka, client, 'looking for the brokers', (admin) => admin.describeCluster())
-  return topicsCarrier('rescore', clusterId, kafka.prefix)
+  return topicsCarrier(config.capture ?? 'rescore', clusterId, kafka.prefix)
 }
 
 async function prepare({ options, pool, graph, kafka, carrier }: SharedProcess): Promise<void> {
@@ -169,7 +170,11 @@ async function prepare({ options, pool, graph, kafka, carrier }: SharedProcess):
     `select distinct topic from rescore.stage_position where topic <> '' and lsn > '0/0'`,
   )
   const read = new Set(rows.map(({ topic }) => topic))
-  const differences = await ensureTopics(settings, { role: 'start', log }, capturedTables(graph), read)
+  const tables = capturedTables(graph)
+  const client = { role: 'start', log }
+  const differences = isByDebezium(config)
+    ? await requireTopics(settings, client, tables, read)
+    : await ensureTopics(settings, client, tables, read)
   // Before there is a slot: nothing of what is to be captured is in the topics yet.
   if ((await readCarrier(pool)) === null) await beginAtEnds(pool, kafka, stageTopics(graph, settings.prefix))
   for (const { spec, differences: found } of differences) {

@@ -12,7 +12,12 @@ export interface ProjectConfig {
   readonly deliver?: readonly Delivery[]
   /** Where webhooks of connectors are listened for. Missing: nowhere. */
   readonly webhooks?: WebhookListener | undefined
+  /** Who brings changes of the database into Kafka. Missing: Rescore. */
+  readonly capture?: CapturedBy | undefined
 }
+
+/** `debezium`: topics that a Debezium connector writes are read, and Rescore opens no replication slot of its own. */
+export type CapturedBy = 'rescore' | 'debezium'
 
 export interface WebhookListener {
   readonly port: number
@@ -27,6 +32,7 @@ export interface ProjectSpec {
   readonly models?: readonly Model[]
   readonly deliver?: readonly Delivery[]
   readonly webhooks?: WebhookListener
+  readonly capture?: CapturedBy
 }
 
 function isFeature(value: unknown): value is AnyFeature {
@@ -39,6 +45,6 @@ export function defineConfig(spec: ProjectSpec): ProjectConfig {
   const features = spec.features.flatMap((entry) =>
     isFeature(entry) ? [entry] : Object.values(entry).filter(isFeature),
   )
-  const { connectors = [], models = [], deliver = [], webhooks } = spec
-  return { connectors, features: [...new Set(features)], models, deliver, webhooks }
+  const { connectors = [], models = [], deliver = [], webhooks, capture } = spec
+  return { connectors, features: [...new Set(features)], models, deliver, webhooks, capture }
 }

@@ -15,6 +15,7 @@ import type { Faults } from '../../faults.ts'
 import type { Source } from '../log.ts'
 import type { Report, Stage } from '../stage.ts'
 import { readFound } from './beginning.ts'
+import { runConnectorProgress } from './connect-progress.ts'
 import type { PartitionHandler } from './consume.ts'
 import { runGroup } from './consume-group.ts'
 import { PartitionRunner } from './consume-partition.ts'
@@ -23,6 +24,7 @@ import type { KafkaRecord, KindOf } from './decode.ts'
 import { ensurePartitions } from './partitions.ts'
 import { whileHeld } from './positions.ts'
 import { Reflector } from './positions-reflected.ts'
+import type { ConnectSettings } from './settings.ts'
 
 export interface KafkaStageOptions<Work> {
   readonly kafka: Kafka
@@ -33,6 +35,8 @@ export interface KafkaStageOptions<Work> {
   readonly pool: Pool
   /** For the lease of the sweeps. */
   readonly url: string
+  /** The connector that writes the topics; missing: Rescore writes them. */
+  readonly connector?: { readonly prefix: string; readonly connect: ConnectSettings } | undefined
   /** Called for as many as are applied at once, and one for the sweeps. */
   readonly createStage: () => Stage<Work>
   /** Another stage follows this one. */
@@ -84,7 +88,8 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
       pool,
       stage: first.name,
       report,
-      isFollowed,
+      // No barrier comes through topics that a connector writes.
+      isFollowed: isFollowed && options.connector === undefined,
       isFirst: first.upstream === null,
       ...(barrierEveryMs === undefined ? {} : { barrierEveryMs }),
     })
@@ -112,6 +117,7 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
     const parts = [
       this.#reflector.run(over),
       runAsLeader(url, `sweep ${this.#name}`, over, (isLeader) => runSweeps(sweeps, isLeader)),
+      ...this.#connectorProgress(over),
       runGroup({
         kafka,
         group,
@@ -130,6 +136,24 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
     )
     const [first] = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [asError(outcome.reason)] : []))
     if (first !== undefined && !signal.aborted) throw first
+  }
+
+  #connectorProgress(over: AbortSignal): readonly Promise<void>[] {
+    const { connector, kafka, pool, url, topics, report } = this.#options
+    const [first] = this.#idle
+    if (connector === undefined || first === undefined) return []
+    const options = {
+      ...connector,
+      pool,
+      kafka,
+      stage: this.#name,
+      upstream: first.upstream,
+      topics: [...topics.keys()],
+      report,
+      onSaid: () => this.#reflector.poke(false),
+    }
+    const role = `connector ${this.#name}`
+    return [runAsLeader(url, role, over, (isLeader) => runConnectorProgress(options, isLeader))]
   }
 
   async stored(source: Source) {
@@ -174,6 +198,7 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
       source,
       table: topics.get(source.topic) ?? source.topic,
       kindOf,
+      writer: this.#options.connector === undefined ? 'rescore' : 'debezium',
       owner: this.#owner,
       report,
       ...(faults === undefined ? {} : { faults }),
