@@ -5,7 +5,7 @@
  * is brought in line first, because the one before may have been killed at any point.
  */
 import { readCarrier } from './capture/carrier.ts'
-import { followConnector } from './capture/connector.ts'
+import { followDebezium } from './capture/debezium.ts'
 import { ensureIdentities, type WatchedTables } from './capture/publication.ts'
 import { publishChanges } from './capture/publishing.ts'
 import { ensureCapture } from './capture/slot.ts'
@@ -34,7 +34,7 @@ function roleTold({ health, metrics }: SharedProcess, part: string, isReadyWhen:
   }
 }
 
-const CONNECTOR_PART = 'debezium'
+const DEBEZIUM_PART = 'debezium'
 const LOOK_EVERY_MS = 200
 
 /**
@@ -95,33 +95,39 @@ export function runCapture(shared: SharedProcess): RunningPart {
 }
 
 /** Where a Debezium connector captures: its slot is awaited and watched, by one process as all the others. */
-export function watchConnector(shared: SharedProcess): RunningPart {
+export function watchDebezium(shared: SharedProcess): RunningPart {
   const { options, pool, carrier, signal, health } = shared
   const { slot, url, log } = options
-  const waitsFor = { reason: '' }
-  const onWaiting = (reason: string | null) => {
-    if (reason === null) health.set(CONNECTOR_PART, 'running')
-    else health.set(CONNECTOR_PART, 'starting', reason)
-    if (reason !== null && reason !== waitsFor.reason) log.warn({ reason }, 'The Debezium connector is waited for.')
-    waitsFor.reason = reason ?? ''
+  let told = ''
+  const tell = (reason: string) => {
+    if (reason !== '' && reason !== told) log.warn({ reason }, 'The Debezium connector is waited for.')
+    told = reason
   }
   const work = async (isLeader: AbortSignal) => {
     const watched = watchedTables(shared)
     await ensureIdentities(pool, watched)
-    await followConnector({
+    await followDebezium({
       ...watched,
       pool,
       slot,
       carrier,
       signal: isLeader,
       beforeNoted: () => wantSweepOfAll(pool, ['recompute', 'score']),
-      onWaiting,
+      onWaiting: (reason) => {
+        health.set(DEBEZIUM_PART, 'starting', reason)
+        tell(reason)
+      },
+      // A connector that is away does not make this process unready: what there is to read, it reads.
+      onWatched: (isStreaming) => {
+        health.set(DEBEZIUM_PART, 'running')
+        tell(isStreaming ? '' : `Nothing reads its slot '${slot}'.`)
+      },
     })
   }
-  health.set(CONNECTOR_PART, 'starting')
+  health.set(DEBEZIUM_PART, 'starting')
   return {
-    name: CONNECTOR_PART,
-    ended: runAsLeader(url, 'capture', signal, work, { onRole: roleTold(shared, CONNECTOR_PART, 'told') }),
+    name: DEBEZIUM_PART,
+    ended: runAsLeader(url, 'capture', signal, work, { onRole: roleTold(shared, DEBEZIUM_PART, 'told') }),
   }
 }
 

@@ -33,7 +33,7 @@ import { createRecomputeStage } from './recompute/stage.ts'
 import { loadModels, type ModelSet } from './score/registry.ts'
 import { finish, type RunningPart } from './service-parts.ts'
 import type { AnyStage, SharedProcess, SharedServiceOptions } from './shared-process.ts'
-import { runCapture, runConnectors, untilCaptured, watchConnector } from './shared-roles.ts'
+import { runCapture, runConnectors, untilCaptured, watchDebezium } from './shared-roles.ts'
 import { isByDebezium, openRecompute, openScore, stageTopics, statusWriter } from './shared-stages.ts'
 
 export { PARTS, type Part } from './shared-process.ts'
@@ -129,7 +129,7 @@ async function wire(
   const running: readonly RunningPart[] = [
     { name: 'status', ended: status.run(signal) },
     ...[...opened].map(([name, stage]) => ({ name, ended: captured.then(() => stage.run()) })),
-    ...(isByDebezium(options.config) ? [watchConnector(shared)] : parts.has('capture') ? [runCapture(shared)] : []),
+    ...(isByDebezium(options.config) ? [watchDebezium(shared)] : parts.has('capture') ? [runCapture(shared)] : []),
     ...connecting,
   ]
   return { running, stages: shared.stages, waiting }

@@ -56,7 +56,7 @@ function openStage<Work>(
     topics: new Map(stageTables(graph)[name].map((table) => [topicName(prefix, table), table])),
     pool,
     url: options.url,
-    connector: isByDebezium(options.config) ? options.kafka : undefined,
+    debezium: isByDebezium(options.config) ? options.kafka : undefined,
     signal,
     report,
     faults: options.faults,

@@ -6,67 +6,28 @@ import { expect, test } from 'vitest'
 import { sleep } from '../../src/db/backoff.ts'
 import { parseLsn } from '../../src/db/lsn.ts'
 import { type Faults, plant } from '../../src/faults.ts'
-import { capturedTables } from '../../src/graph/captured-tables.ts'
-import { compileGraph } from '../../src/graph/compile.ts'
-import { withAdmin } from '../../src/log/kafka/admin.ts'
 import { createKafka } from '../../src/log/kafka/client.ts'
 import { type ConnectorOffset, followConnectorOffsets } from '../../src/log/kafka/connect-offsets.ts'
-import { theirTopic } from '../../src/log/kafka/connect-topics.ts'
-import type { KafkaSettings } from '../../src/log/kafka/settings.ts'
-import { applyTopics, reportTopics } from '../../src/log/kafka/topics-admin.ts'
 import { emitBarrier } from '../../src/log/stage-position.ts'
+import type { Problem } from '../../src/observe/doctor.ts'
+import { examineDebezium } from '../../src/observe/doctor-debezium.ts'
+import { examineKafka } from '../../src/observe/doctor-kafka.ts'
 import { historyFaults } from '../chaos/kafka-history.ts'
 import { startLoad } from '../chaos/load.ts'
 import { calm, createChecker, slotOf } from '../chaos/running.ts'
 import { eventually } from '../support/eventually.ts'
-import { type ConnectWorker, connectorConfig, createConnect } from '../support/kafka/connect.ts'
-import { describeKafka, kafkaSettings } from '../support/kafka/kafka.ts'
-import { createTestDatabase, type TestDatabase } from '../support/pg.ts'
-import { projectConfig } from '../support/project-features.ts'
-import { createProject } from '../support/project-sql.ts'
+import { describeKafka } from '../support/kafka/kafka.ts'
+import type { TestDatabase } from '../support/pg.ts'
 import { startWorker } from './shared.ts'
+import { BOTH, CONFIG, client, connected, makeTopics, type Setting, setUp, TABLES } from './theirs.ts'
 
-const BOTH = ['recompute', 'score'] as const
-const CONFIG = { ...projectConfig, capture: 'debezium' } as const
-const TABLES = capturedTables(compileGraph(CONFIG))
-const client = { log: { warn: () => undefined }, role: 'test' } as const
-
-interface Setting extends AsyncDisposable {
-  readonly database: TestDatabase
-  readonly kafka: KafkaSettings
-  readonly connect: ConnectWorker
-}
-
-async function setUp(brokers: string): Promise<Setting> {
-  await using parts = new AsyncDisposableStack()
-  const database = parts.use(await createTestDatabase('theirs'))
-  await createProject(database.pool)
-  const name = `c${crypto.randomUUID().slice(0, 8)}`
-  const connect = parts.use(await createConnect({ brokers, name }))
-  await connect.start()
-  const kafka = kafkaSettings({ KAFKA_BROKERS: brokers, KAFKA_CONNECT_OFFSETS_TOPIC: connect.offsetsTopic })
-  const kept = parts.move()
-  return { database, kafka, connect, [Symbol.asyncDispose]: () => kept.disposeAsync() }
-}
-
-/** As `rescore topics --apply`. */
-function makeTopics(kafka: KafkaSettings): Promise<void> {
-  return withAdmin(kafka, client, 'making topics', async (admin) =>
-    applyTopics(admin, (await reportTopics(admin, kafka, TABLES)).map(theirTopic)),
-  )
-}
-
-async function connected({ database, kafka, connect }: Setting): Promise<void> {
-  const order = {
-    url: database.url,
-    database: database.name,
-    slot: slotOf(database),
-    publication: 'chaos',
-    tables: TABLES,
-    prefix: kafka.prefix,
-  }
-  await connect.putConnector('dbz', connectorConfig(order))
-  await eventually(async () => expect(await connect.taskState('dbz')).toMatch(/^RUNNING/), { deadlineMs: 60_000 })
+async function examine({ database, kafka }: Setting): Promise<readonly Problem[]> {
+  const { signal } = new AbortController()
+  const shared = { pool: database.pool, settings: kafka, tables: TABLES, signal }
+  return [
+    ...(await examineDebezium({ ...shared, slot: slotOf(database), publication: 'chaos' })),
+    ...(await examineKafka({ ...shared, stages: BOTH, writer: 'debezium' })),
+  ]
 }
 
 async function reflectedBy({ pool }: TestDatabase, stage: string): Promise<bigint> {
@@ -92,6 +53,10 @@ describeKafka('topics of a Debezium connector', ({ brokers, version }) => {
       })
       await makeTopics(kafka)
       await using first = await startWorker(database, kafka, 'first', BOTH, CONFIG)
+      const missing = ['debezium slot', 'debezium tables', 'debezium offsets']
+      await eventually(async () => {
+        expect((await examine(setting)).map(({ check }) => check)).toEqual([...missing, 'kafka groups', 'kafka groups'])
+      })
       // Until the connector's slot there is no record of what is written: only the sweep sees it.
       const before = startLoad(database, 21)
       await connected(setting)
@@ -107,6 +72,7 @@ describeKafka('topics of a Debezium connector', ({ brokers, version }) => {
       await sleep(2_000)
       await during.stop()
       await calm(database)
+      expect(await examine(setting)).toEqual([])
       const { differences, entities, classifications } = await checker.check(database)
       expect(differences).toEqual([])
       expect([entities, classifications].map((count) => count > 10)).toEqual([true, true])

@@ -15,6 +15,7 @@ import { randomUUID } from 'node:crypto'
 import type { EachMessagePayload, Kafka } from 'kafkajs'
 import { aborted, Backoff } from '../../db/backoff.ts'
 import { asError, RescoreError } from '../../errors.ts'
+import { readFound } from './beginning.ts'
 import { kafkaError } from './errors.ts'
 import type { ConnectSettings } from './settings.ts'
 
@@ -22,7 +23,7 @@ export interface ConnectorOffset {
   readonly connector: string
   /** Everything committed before it is in the topics: the end of a commit. Null: not known. */
   readonly commitLsn: bigint | null
-  /** Commit time of the last transaction Debezium saw, milliseconds since 1970; 0: not known. */
+  /** Time of that commit, milliseconds since 1970; 0: not known. */
   readonly atMs: number
   readonly isDeleted: boolean
 }
@@ -51,8 +52,11 @@ export function readConnectorOffset(key: Buffer | null, value: Buffer | null, pr
   if (typeof offset !== 'object' || offset === null || 'snapshot' in offset) return nothing
   // By its digits: as a number it would be rounded beyond 8 PiB of write-ahead log.
   const digits = COMMIT_LSN.exec(value.toString('utf8').replaceAll(/\s/g, ''))?.[1]
-  const micros = 'ts_usec' in offset && typeof offset.ts_usec === 'number' ? offset.ts_usec : 0
-  return digits === undefined ? nothing : { ...nothing, commitLsn: BigInt(digits), atMs: Math.floor(micros / 1_000) }
+  if (digits === undefined) return nothing
+  // Inside a transaction the time is of its commit, which is yet to come.
+  const isCommit = 'lsn' in offset && 'lsn_commit' in offset && offset.lsn === offset.lsn_commit
+  const micros = isCommit && 'ts_usec' in offset && typeof offset.ts_usec === 'number' ? offset.ts_usec : 0
+  return { ...nothing, commitLsn: BigInt(digits), atMs: Math.floor(micros / 1_000) }
 }
 
 export interface FollowOptions {
@@ -92,18 +96,9 @@ export async function followConnectorOffsets(options: FollowOptions, signal: Abo
 }
 
 async function followOnce(options: FollowOptions, signal: AbortSignal): Promise<void> {
-  const { kafka, prefix, connect, onOffset } = options
-  const failure = new AbortController()
-  const over = AbortSignal.any([signal, failure.signal])
+  const { prefix, connect, onOffset } = options
   const live = new Set<string>()
-  const consumer = kafka.consumer({
-    groupId: `${prefix}.connect-offsets.${randomUUID()}`,
-    allowAutoTopicCreation: false,
-    maxWaitTimeInMs: 250,
-    retry: { initialRetryTime: 100, maxRetryTime: 2_000, retries: 8, restartOnFailure: () => Promise.resolve(false) },
-  })
-  consumer.on(consumer.events.CRASH, ({ payload }) => failure.abort(payload.error))
-  const take = async ({ message }: EachMessagePayload) => {
+  await consume(options, signal, ({ message }) => {
     const offset = readConnectorOffset(message.key, message.value, prefix)
     if (offset === null || (connect.connector !== null && offset.connector !== connect.connector)) return
     if (offset.isDeleted) live.delete(offset.connector)
@@ -111,16 +106,67 @@ async function followOnce(options: FollowOptions, signal: AbortSignal): Promise<
     if (isNew) live.add(offset.connector)
     if (live.size <= 1) onOffset(offset)
     else if (isNew) options.onError(ambiguous(prefix, [...live].sort()))
-  }
+  })
+}
+
+/** The whole topic and on, until the signal aborts. @throws RescoreError LOG_KAFKA_* */
+async function consume(
+  { kafka, prefix, connect, onError }: Omit<FollowOptions, 'onOffset'>,
+  signal: AbortSignal,
+  onMessage: (payload: EachMessagePayload) => void,
+): Promise<void> {
+  const failure = new AbortController()
+  const over = AbortSignal.any([signal, failure.signal])
+  const consumer = kafka.consumer({
+    groupId: `${prefix}.connect-offsets.${randomUUID()}`,
+    allowAutoTopicCreation: false,
+    maxWaitTimeInMs: 250,
+    retry: { initialRetryTime: 100, maxRetryTime: 2_000, retries: 8, restartOnFailure: () => Promise.resolve(false) },
+  })
+  consumer.on(consumer.events.CRASH, ({ payload }) => failure.abort(payload.error))
   try {
     await consumer.connect()
     await consumer.subscribe({ topics: [connect.offsetsTopic], fromBeginning: true })
-    await consumer.run({ autoCommit: false, eachMessage: take })
+    await consumer.run({ autoCommit: false, eachMessage: async (payload) => onMessage(payload) })
     await aborted(over)
     failure.signal.throwIfAborted()
   } catch (error) {
-    throw error instanceof RescoreError ? error : kafkaError(error, `reading ${connect.offsetsTopic}`)
+    throw kafkaError(error, `reading ${connect.offsetsTopic}`)
   } finally {
-    await consumer.disconnect().catch((error: unknown) => options.onError(asError(error)))
+    await consumer.disconnect().catch((error: unknown) => onError(asError(error)))
   }
+}
+
+export interface StoredOffset extends ConnectorOffset {
+  /** When Connect stored it, milliseconds since 1970. */
+  readonly storedAtMs: number
+}
+
+/**
+ * The newest offset of every connector that writes for the prefix, by the topic as it is now.
+ * @param signal when it aborts, what was read until then is the answer @throws RescoreError LOG_KAFKA_*
+ */
+export async function readConnectorOffsets(
+  options: Omit<FollowOptions, 'onOffset'>,
+  signal: AbortSignal,
+): Promise<readonly StoredOffset[]> {
+  const { kafka, prefix, connect } = options
+  const [lows, highs] = [
+    await readFound(kafka, [connect.offsetsTopic], 'low'),
+    await readFound(kafka, [connect.offsetsTopic], 'high'),
+  ]
+  const first = new Map(lows.map(({ partition, offset = 0n }) => [partition, offset]))
+  const left = new Map<number, bigint>()
+  for (const { partition, offset = 0n } of highs) if (offset > (first.get(partition) ?? 0n)) left.set(partition, offset)
+  const found = new Map<string, StoredOffset>()
+  if (left.size === 0) return []
+  const done = new AbortController()
+  await consume(options, AbortSignal.any([signal, done.signal]), ({ partition, message }) => {
+    const offset = readConnectorOffset(message.key, message.value, prefix)
+    if (offset?.isDeleted === true) found.delete(offset.connector)
+    else if (offset !== null) found.set(offset.connector, { ...offset, storedAtMs: Number(message.timestamp) })
+    if (BigInt(message.offset) + 1n >= (left.get(partition) ?? 0n)) left.delete(partition)
+    if (left.size === 0) done.abort()
+  })
+  return [...found.values()].filter(({ connector }) => connect.connector === null || connector === connect.connector)
 }

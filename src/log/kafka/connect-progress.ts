@@ -17,15 +17,18 @@
  */
 import type { Kafka } from 'kafkajs'
 import { Backoff, sleep } from '../../db/backoff.ts'
-import { formatLsn, parseLsn } from '../../db/lsn.ts'
+import { formatLsn } from '../../db/lsn.ts'
 import { isRetriableDbError, type Pool } from '../../db/pool.ts'
-import { asError, isRescoreError } from '../../errors.ts'
+import { asError, isRescoreError, RescoreError } from '../../errors.ts'
 import { isPlanted } from '../../faults.ts'
+import { Waiters } from '../embedded/waiters.ts'
 import type { Report } from '../stage.ts'
 import { emitBarrier, type Reflected } from '../stage-position.ts'
 import { readFound } from './beginning.ts'
 import { type ConnectorOffset, followConnectorOffsets } from './connect-offsets.ts'
+import { type Round, readUpstream, readWalEnd, sayOf } from './connect-positions.ts'
 import type { FoundPartition } from './partitions.ts'
+import { readPartitions } from './positions.ts'
 import type { ConnectSettings } from './settings.ts'
 
 export interface ProgressOptions {
@@ -41,69 +44,48 @@ export interface ProgressOptions {
   readonly onSaid: () => void
 }
 
-/** What is to be said of every partition that has been handled up to its end. */
-interface Round {
-  readonly say: Reflected
-  readonly ends: readonly FoundPartition[]
-}
-
 /** What may be said once the connector is at or behind `afterLsn`. */
 interface Promised {
   readonly say: Reflected
   readonly afterLsn: bigint
 }
 
-const LOOK_EVERY_MS = 100
+/** While something is to be said, and otherwise: each stored offset brings a look by itself. */
+const [BUSY_LOOK_MS, IDLE_LOOK_MS] = [100, 2_000]
 /** More are not taken up while so many wait for the connector. */
 const MAX_PROMISED = 16
 
-/** Everything of the stage before that is committed by `workDone` was written by then; the same means nothing was since. */
-async function readUpstream(
-  pool: Pool,
-  stage: string,
-): Promise<{ readonly say: Reflected; readonly workDone: string }> {
-  const { rows } = await pool.query<{ lsn: string; at_ms: number | null; work_done: string }>({
-    name: 'rescore-read-upstream',
-    text: `select w.reflected_lsn::text as lsn, (extract(epoch from w.reflected_at) * 1000)::float8 as at_ms,
-        concat_ws(' ', (select sum(next_offset) from rescore.stage_position p where p.stage = w.stage and topic <> ''),
-          (select sweeps_done from rescore.shared_stage s where s.stage = w.stage)) as work_done
-      from rescore.stage_position w where w.stage = $1 and w.topic = ''`,
-    values: [stage],
+/** @throws RescoreError LOG_CONNECT_ENDS when one lies before what was handled: of a topic that was made anew, it may be */
+async function readEnds({ pool, kafka, stage, topics }: ProgressOptions): Promise<readonly FoundPartition[]> {
+  // Before the ends are asked for: afterwards they may have been passed.
+  const handled = await readPartitions(pool, stage)
+  const ends = await readFound(kafka, topics, 'high')
+  const endOf = new Map(ends.map(({ topic, partition, offset = 0n }) => [`${partition} ${topic}`, offset]))
+  const ahead = handled.find(
+    ({ source, nextOffset }) => nextOffset > (endOf.get(`${source.partition} ${source.topic}`) ?? nextOffset),
+  )
+  if (ahead === undefined) return ends
+  throw new RescoreError({
+    code: 'LOG_CONNECT_ENDS',
+    fate: 'retry',
+    message: `Partition ${ahead.source.partition} of ${ahead.source.topic} is said to end before what stage '${stage}' has handled of it.`,
+    mend: 'It is asked again. If it stays, the topic was made anew: rescore resync, and start.',
   })
-  const [row] = rows
-  if (row === undefined) return { say: { lsn: 0n, atMs: 0 }, workDone: '' }
-  return { say: { lsn: parseLsn(row.lsn), atMs: row.at_ms ?? 0 }, workDone: row.work_done }
 }
 
-/** Whether every partition has said it. */
-async function say(pool: Pool, stage: string, { say: { lsn, atMs }, ends }: Round): Promise<boolean> {
-  const { rows } = await pool.query<{ left: number }>({
-    name: 'rescore-say-partitions',
-    // A row that is being moved is looked at again; never waited for, since many are held here at once.
-    text: `with passed as (
-        select p.stage, p.topic, p.partition from rescore.stage_position p
-        join unnest($4::text[], $5::integer[], $6::bigint[]) as e (topic, partition, last)
-          on e.topic = p.topic and e.partition = p.partition
-        where p.stage = $1 and p.next_offset >= e.last and p.reflected_lsn < $2::pg_lsn for update of p skip locked
-      ), said as (
-        update rescore.stage_position p set reflected_lsn = $2::pg_lsn, reflected_at = coalesce($3::timestamptz, reflected_at)
-        from passed where p.stage = passed.stage and p.topic = passed.topic and p.partition = passed.partition returning 1)
-      select ((select count(*) from rescore.stage_position where stage = $1 and topic <> '' and reflected_lsn < $2::pg_lsn)
-        - (select count(*) from said))::integer as left`,
-    values: [
-      stage,
-      formatLsn(lsn),
-      atMs === 0 ? null : new Date(atMs).toISOString(),
-      ends.map(({ topic }) => topic),
-      ends.map(({ partition }) => partition),
-      ends.map(({ offset = 0n }) => offset),
-    ],
+/** Offsets outlive the connector and the database they were of. */
+function ofAnotherHistory(lsn: bigint, walLsn: bigint): RescoreError {
+  return new RescoreError({
+    code: 'LOG_CONNECT_AHEAD',
+    fate: 'retry',
+    message: `Kafka Connect's offset stands at ${formatLsn(lsn)}, but the write-ahead log ends at ${formatLsn(walLsn)}: it is of another database or of a time before a restore.`,
+    mend: 'Delete the offsets of the connector (DELETE /connectors/<name>/offsets) and make its slot anew; rescore resync, and start.',
   })
-  return rows[0]?.left === 0
 }
 
 class Progress {
   readonly #options: ProgressOptions
+  readonly #stored = new Waiters()
   #connector: ConnectorOffset | null = null
   #round: Round | null = null
   #ends: readonly FoundPartition[] = []
@@ -117,6 +99,13 @@ class Progress {
 
   take(offset: ConnectorOffset): void {
     this.#connector = offset
+    this.#stored.announce()
+  }
+
+  /** Until it is time for the next look. Rejects when the signal aborts. */
+  next(signal: AbortSignal): Promise<void> {
+    if (this.#round !== null) return sleep(BUSY_LOOK_MS, signal)
+    return this.#stored.next(signal, this.#promised.length > 0 ? BUSY_LOOK_MS : IDLE_LOOK_MS)
   }
 
   /** One look. */
@@ -126,7 +115,7 @@ class Progress {
     this.#round ??= await this.#begin()
     if (this.#round === null) return
     const { lsn } = this.#round.say
-    const isSaid = await say(pool, stage, this.#round)
+    const isSaid = await sayOf(pool, stage, this.#round)
     onSaid()
     if (!isSaid) return
     this.#saidLsn = lsn
@@ -147,11 +136,12 @@ class Progress {
 
   /** Null while there is nothing new to be said. */
   async #begin(): Promise<Round | null> {
-    const { kafka, topics } = this.#options
     const sayable = this.#sayable()
     if (sayable === null) return null
+    const walLsn = await readWalEnd(this.#options.pool)
+    if (sayable.lsn >= walLsn) throw ofAnotherHistory(sayable.lsn, walLsn)
     // Only now: see the argument above.
-    if (this.#ends.length === 0 || !isPlanted('ends-of-before')) this.#ends = await readFound(kafka, topics, 'high')
+    if (this.#ends.length === 0 || !isPlanted('ends-of-before')) this.#ends = await readEnds(this.#options)
     return { say: sayable, ends: this.#ends }
   }
 
@@ -167,6 +157,24 @@ class Progress {
   }
 }
 
+async function look(progress: Progress, signal: AbortSignal, tell: (error: Error) => void): Promise<void> {
+  const backoff = new Backoff({ baseMs: 100, maxMs: 5_000 })
+  while (!signal.aborted) {
+    try {
+      await progress.step()
+      backoff.reset()
+      // Both waits reject only when the signal aborts, which the loop's condition sees.
+      await progress.next(signal).catch(() => undefined)
+    } catch (error) {
+      if (signal.aborted) return
+      tell(asError(error))
+      const isRetriable = isRescoreError(error) ? error.fate === 'retry' : isRetriableDbError(error)
+      if (!isRetriable) throw error
+      await backoff.wait(signal).catch(() => undefined)
+    }
+  }
+}
+
 /** Until the signal aborts. @throws errors of fate `stop` */
 export async function runConnectorProgress(options: ProgressOptions, signal: AbortSignal): Promise<void> {
   const { kafka, prefix, connect, stage, report } = options
@@ -178,26 +186,11 @@ export async function runConnectorProgress(options: ProgressOptions, signal: Abo
   const ending = new AbortController()
   const over = AbortSignal.any([signal, ending.signal])
   const onOffset = (offset: ConnectorOffset) => progress.take(offset)
-  const following = followConnectorOffsets({ kafka, prefix, connect, onOffset, onError: tell }, over).finally(() =>
-    ending.abort(new Error('The offsets of the connector are not read any more.')),
+  const follow = { kafka, prefix, connect, onOffset, onError: tell }
+  const outcomes = await Promise.allSettled(
+    [followConnectorOffsets(follow, over), look(progress, over, tell)].map((part) =>
+      part.finally(() => ending.abort(new Error('The other half has ended.'))),
+    ),
   )
-  const backoff = new Backoff({ baseMs: 100, maxMs: 5_000 })
-  try {
-    while (!over.aborted) {
-      try {
-        await progress.step()
-        backoff.reset()
-        // Both waits reject only when the signal aborts, which the loop's condition sees.
-        await sleep(LOOK_EVERY_MS, over).catch(() => undefined)
-      } catch (error) {
-        tell(asError(error))
-        const isRetriable = isRescoreError(error) ? error.fate === 'retry' : isRetriableDbError(error)
-        if (!isRetriable) throw error
-        await backoff.wait(over).catch(() => undefined)
-      }
-    }
-  } finally {
-    ending.abort(new Error('The progress of the connector is not looked at any more.'))
-    await following
-  }
+  for (const outcome of outcomes) if (outcome.status === 'rejected' && !signal.aborted) throw outcome.reason
 }

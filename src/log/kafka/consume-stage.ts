@@ -35,8 +35,8 @@ export interface KafkaStageOptions<Work> {
   readonly pool: Pool
   /** For the lease of the sweeps. */
   readonly url: string
-  /** The connector that writes the topics; missing: Rescore writes them. */
-  readonly connector?: { readonly prefix: string; readonly connect: ConnectSettings } | undefined
+  /** The Debezium connector that writes the topics; missing: Rescore writes them. */
+  readonly debezium?: { readonly prefix: string; readonly connect: ConnectSettings } | undefined
   /** Called for as many as are applied at once, and one for the sweeps. */
   readonly createStage: () => Stage<Work>
   /** Another stage follows this one. */
@@ -89,7 +89,7 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
       stage: first.name,
       report,
       // No barrier comes through topics that a connector writes.
-      isFollowed: isFollowed && options.connector === undefined,
+      isFollowed: isFollowed && options.debezium === undefined,
       isFirst: first.upstream === null,
       ...(barrierEveryMs === undefined ? {} : { barrierEveryMs }),
     })
@@ -117,7 +117,7 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
     const parts = [
       this.#reflector.run(over),
       runAsLeader(url, `sweep ${this.#name}`, over, (isLeader) => runSweeps(sweeps, isLeader)),
-      ...this.#connectorProgress(over),
+      ...this.#debeziumProgress(over),
       runGroup({
         kafka,
         group,
@@ -138,12 +138,12 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
     if (first !== undefined && !signal.aborted) throw first
   }
 
-  #connectorProgress(over: AbortSignal): readonly Promise<void>[] {
-    const { connector, kafka, pool, url, topics, report } = this.#options
+  #debeziumProgress(over: AbortSignal): readonly Promise<void>[] {
+    const { debezium, kafka, pool, url, topics, report } = this.#options
     const [first] = this.#idle
-    if (connector === undefined || first === undefined) return []
+    if (debezium === undefined || first === undefined) return []
     const options = {
-      ...connector,
+      ...debezium,
       pool,
       kafka,
       stage: this.#name,
@@ -152,7 +152,7 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
       report,
       onSaid: () => this.#reflector.poke(false),
     }
-    const role = `connector ${this.#name}`
+    const role = `debezium ${this.#name}`
     return [runAsLeader(url, role, over, (isLeader) => runConnectorProgress(options, isLeader))]
   }
 
@@ -198,7 +198,7 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
       source,
       table: topics.get(source.topic) ?? source.topic,
       kindOf,
-      writer: this.#options.connector === undefined ? 'rescore' : 'debezium',
+      writer: this.#options.debezium === undefined ? 'rescore' : 'debezium',
       owner: this.#owner,
       report,
       ...(faults === undefined ? {} : { faults }),

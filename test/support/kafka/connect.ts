@@ -27,6 +27,8 @@ export interface ConnectOrder {
 }
 
 export interface ConnectWorker extends AsyncDisposable {
+  /** Where it is asked and told. */
+  readonly url: string
   /** `offset.storage.topic` */
   readonly offsetsTopic: string
   /** Resolves when the worker answers, with its connectors on their way. */
@@ -44,16 +46,16 @@ export function connectTopics(name: string) {
 }
 
 class RunningConnect implements ConnectWorker {
+  readonly url: string
   readonly offsetsTopic: string
   readonly #folder: string
-  readonly #url: string
   readonly #libraries: string
   #process: ChildProcess | null = null
   #watcher: ChildProcess | null = null
 
   constructor(folder: string, url: string, libraries: string, offsetsTopic: string) {
     this.#folder = folder
-    this.#url = url
+    this.url = url
     this.#libraries = libraries
     this.offsetsTopic = offsetsTopic
   }
@@ -75,7 +77,7 @@ class RunningConnect implements ConnectWorker {
     this.#watcher.unref()
     const deadline = Date.now() + START_TIMEOUT_MS
     for (;;) {
-      const answer = await fetch(`${this.#url}/connectors`).catch(() => null)
+      const answer = await fetch(`${this.url}/connectors`).catch(() => null)
       if (answer?.ok === true) return
       if (started.exitCode !== null || Date.now() > deadline) {
         throw new Error(`Kafka Connect did not start:\n${(await readFile(log, 'utf8')).slice(-3_000)}`)
@@ -97,7 +99,7 @@ class RunningConnect implements ConnectWorker {
   }
 
   async putConnector(name: string, config: Readonly<Record<string, string>>): Promise<void> {
-    const answer = await fetch(`${this.#url}/connectors/${name}/config`, {
+    const answer = await fetch(`${this.url}/connectors/${name}/config`, {
       method: 'PUT',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(config),
@@ -106,7 +108,7 @@ class RunningConnect implements ConnectWorker {
   }
 
   async taskState(name: string): Promise<string> {
-    const answer = await fetch(`${this.#url}/connectors/${name}/status`)
+    const answer = await fetch(`${this.url}/connectors/${name}/status`)
     if (!answer.ok) return 'none'
     const told: unknown = await answer.json()
     if (typeof told !== 'object' || told === null || !('tasks' in told) || !Array.isArray(told.tasks)) return 'none'

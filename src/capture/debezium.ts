@@ -13,7 +13,7 @@ import type { RescoreError } from '../errors.ts'
 import { type Carrier, refuseOtherCarrier } from './carrier.ts'
 import { identify, readLeft, recogniseDatabase, refuse } from './identity.ts'
 
-export interface ConnectorSetup {
+export interface DebeziumSetup {
   /** The connector's `slot.name`. */
   readonly slot: string
   /** The connector's `publication.name`. */
@@ -23,27 +23,31 @@ export interface ConnectorSetup {
   readonly carrier: Carrier
 }
 
-export interface FollowConnectorOptions extends ConnectorSetup {
+export interface FollowDebeziumOptions extends DebeziumSetup {
   readonly pool: Pool
   readonly signal: AbortSignal
   /** Before the set-up is noted: what only a sweep will see is wanted swept. */
   readonly beforeNoted: () => Promise<void>
-  /** What is waited for; null: changes come through. */
-  readonly onWaiting: (reason: string | null) => void
+  /** What is waited for before the set-up is noted. */
+  readonly onWaiting: (reason: string) => void
+  /** Once it is noted: whether the connector reads its slot. */
+  readonly onWatched: (isStreaming: boolean) => void
 }
 
 const LOOK_EVERY_MS = 500
 const WATCH_EVERY_MS = 5_000
 const MEND = 'Bring it back as docs/kafka.md shows, then `rescore resync --yes` and start: everything is recomputed.'
+const INCLUDE =
+  'Name them in table.include.list and start the connector anew. If Rescore has read one of them before: `rescore resync --yes`. Then start.'
 
-interface SlotRow {
+export interface DebeziumSlot {
   readonly active: boolean
   readonly lost: string | null
   readonly is_here: boolean
 }
 
-async function readConnectorSlot(pool: Pool, slot: string): Promise<SlotRow | undefined> {
-  const { rows } = await pool.query<SlotRow>(
+export async function readDebeziumSlot(pool: Pool, slot: string): Promise<DebeziumSlot | undefined> {
+  const { rows } = await pool.query<DebeziumSlot>(
     `select active, case when wal_status = 'lost' then coalesce(invalidation_reason, wal_status) end as lost,
        coalesce(database = current_database() and slot_type = 'logical', false) as is_here
      from pg_replication_slots where slot_name = $1`,
@@ -55,7 +59,7 @@ async function readConnectorSlot(pool: Pool, slot: string): Promise<SlotRow | un
 /** Tables that the publication does not hold; all of them where there is none. As `schema.name`. */
 export async function unpublishedTables(
   pool: Pool,
-  { publication, tables }: Pick<ConnectorSetup, 'publication' | 'tables'>,
+  { publication, tables }: Pick<DebeziumSetup, 'publication' | 'tables'>,
 ): Promise<readonly string[]> {
   const { rows } = await pool.query<{ name: string }>(
     `select u.name from unnest($2::text[], $3::text[]) as u (name, id)
@@ -69,22 +73,24 @@ export async function unpublishedTables(
 }
 
 /** Why changes would not come through; null: they do, or will once the connector runs. */
-async function obstacle(pool: Pool, setup: ConnectorSetup): Promise<RescoreError | null> {
+async function obstacle(pool: Pool, setup: DebeziumSetup): Promise<RescoreError | null> {
   const { slot, publication } = setup
-  const found = await readConnectorSlot(pool, slot)
-  const lost = (message: string) => refuse('CAPTURE_CONNECTOR_LOST', message, MEND)
+  const found = await readDebeziumSlot(pool, slot)
+  const lost = (message: string) => refuse('CAPTURE_DEBEZIUM_LOST', message, MEND)
   if (found === undefined) return lost(`The connector's replication slot '${slot}' (RESCORE_SLOT) does not exist.`)
   if (!found.is_here) return lost(`The slot '${slot}' (RESCORE_SLOT) belongs to another database of this server.`)
   if (found.lost !== null) return lost(`The connector's replication slot '${slot}' was invalidated (${found.lost}).`)
   const missing = await unpublishedTables(pool, setup)
   if (missing.length === 0) return null
-  return lost(
-    `The connector's publication '${publication}' (RESCORE_PUBLICATION) lacks ${missing.join(', ')}, or some kind of change: its table.include.list must name every table.`,
+  return refuse(
+    'CAPTURE_DEBEZIUM_LOST',
+    `The connector's publication '${publication}' (RESCORE_PUBLICATION) lacks ${missing.join(', ')}, or a kind of change of theirs.`,
+    INCLUDE,
   )
 }
 
 /** Resolves once everything that was open, or committed and not visible yet, when it was called is visible. */
-async function untilVisible({ pool, signal, onWaiting }: FollowConnectorOptions): Promise<void> {
+async function untilVisible({ pool, signal, onWaiting }: FollowDebeziumOptions): Promise<void> {
   const { rows } = await pool.query<{ after: string }>('select pg_snapshot_xmax(pg_current_snapshot())::text as after')
   for (;;) {
     const { rows: found } = await pool.query<{ over: boolean; pids: number[] | null }>(
@@ -100,7 +106,7 @@ async function untilVisible({ pool, signal, onWaiting }: FollowConnectorOptions)
 }
 
 /** @throws RescoreError CAPTURE_SWITCHED, CAPTURE_OTHER_DATABASE, …; the signal's reason when it aborts first */
-async function setUp(options: FollowConnectorOptions): Promise<void> {
+async function setUp(options: FollowDebeziumOptions): Promise<void> {
   const { pool, signal, slot, publication, carrier, onWaiting, beforeNoted } = options
   await refuseOtherCarrier(pool, carrier)
   const identity = await identify(pool)
@@ -108,7 +114,7 @@ async function setUp(options: FollowConnectorOptions): Promise<void> {
   if (left !== undefined) {
     recogniseDatabase(identity, left)
     if (left.slot === slot) return
-    throw refuse('CAPTURE_CONNECTOR_LOST', `Rescore read from the slot '${left.slot}', not '${slot}'.`, MEND)
+    throw refuse('CAPTURE_DEBEZIUM_LOST', `Rescore read from the slot '${left.slot}', not '${slot}'.`, MEND)
   }
   for (let reason = await obstacle(pool, options); reason !== null; reason = await obstacle(pool, options)) {
     onWaiting(reason.message)
@@ -123,19 +129,18 @@ async function setUp(options: FollowConnectorOptions): Promise<void> {
   )
 }
 
-async function watch(options: FollowConnectorOptions): Promise<void> {
-  const { pool, signal, slot, onWaiting } = options
+async function watch(options: FollowDebeziumOptions): Promise<void> {
+  const { pool, signal, slot, onWatched } = options
   for (;;) {
     const reason = await obstacle(pool, options)
     if (reason !== null) throw reason
-    const isStreaming = (await readConnectorSlot(pool, slot))?.active === true
-    onWaiting(isStreaming ? null : `nothing reads the connector's slot '${slot}'`)
+    onWatched((await readDebeziumSlot(pool, slot))?.active === true)
     await sleep(WATCH_EVERY_MS, signal)
   }
 }
 
 /** Until the signal aborts. @throws RescoreError of fate `stop` when changes may be missing */
-export async function followConnector(options: FollowConnectorOptions): Promise<void> {
+export async function followDebezium(options: FollowDebeziumOptions): Promise<void> {
   const { signal } = options
   let isSetUp = false
   while (!signal.aborted) {
