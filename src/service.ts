@@ -17,7 +17,7 @@ import { migrate } from './db/migrate.ts'
 import { createPool, type Pool } from './db/pool.ts'
 import type { ProjectConfig } from './define/index.ts'
 import { prepareDeliveries } from './deliver/prepare.ts'
-import { asError } from './errors.ts'
+import { asError, RescoreError } from './errors.ts'
 import type { Faults } from './faults.ts'
 import { capturedTables, featureTables, filledTables } from './graph/captured-tables.ts'
 import { compileGraph } from './graph/compile.ts'
@@ -107,6 +107,7 @@ async function prepare(pool: Pool, options: ServiceOptions, graph: Graph, stages
  */
 export async function startService(options: ServiceOptions): Promise<Service> {
   const { url, config, log, health = new Health(), metrics = new Metrics() } = options
+  if (config.capture === 'debezium') throw noTopics()
   const failure = new AbortController()
   const signal = AbortSignal.any([options.signal, failure.signal])
   const graph = compileGraph(config)
@@ -141,6 +142,15 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     await Promise.all([models?.[Symbol.asyncDispose](), pool.end()])
     throw error
   }
+}
+
+function noTopics(): RescoreError {
+  return new RescoreError({
+    code: 'CONFIG_CAPTURE',
+    fate: 'stop',
+    message: "capture: 'debezium' reads the topics of a Debezium connector, and without Kafka there are none.",
+    mend: 'Set KAFKA_BROKERS and run `rescore start`, or take capture out of rescore.config.ts.',
+  })
 }
 
 function landingFaults(faults: Faults): ConnectFaults {

@@ -22,6 +22,7 @@ import { pathColumns } from './graph/path-columns.ts'
 import { withAdmin } from './log/kafka/admin.ts'
 import { beginAtEnds } from './log/kafka/beginning.ts'
 import { createKafka } from './log/kafka/client.ts'
+import { requireTopics } from './log/kafka/connect-topics.ts'
 import type { RunningKafkaStage } from './log/kafka/consume-stage.ts'
 import { persevere } from './log/kafka/persevere.ts'
 import { whileHeld } from './log/kafka/positions.ts'
@@ -36,8 +37,8 @@ import { createRecomputeStage } from './recompute/stage.ts'
 import { loadModels, type ModelSet } from './score/registry.ts'
 import { finish, keepLease, type RunningPart } from './service-parts.ts'
 import type { AnyStage, SharedProcess, SharedServiceOptions } from './shared-process.ts'
-import { runCapture, runConnectors, untilCaptured } from './shared-roles.ts'
-import { openRecompute, openScore, stageTopics, statusWriter } from './shared-stages.ts'
+import { runCapture, runConnectors, untilCaptured, watchDebezium } from './shared-roles.ts'
+import { isByDebezium, openRecompute, openScore, stageTopics, statusWriter } from './shared-stages.ts'
 
 export { PARTS, type Part } from './shared-process.ts'
 
@@ -141,7 +142,7 @@ async function wire(
     { name: 'status', ended: status.run(signal) },
     { name: 'topics', ended: watchTopics({ ...watchedTopics(shared), signal, onError: onTopicsError }) },
     ...[...opened].map(([name, stage]) => ({ name, ended: captured.then(() => stage.run()) })),
-    ...(parts.has('capture') ? [runCapture(shared)] : []),
+    ...(isByDebezium(options.config) ? [watchDebezium(shared)] : parts.has('capture') ? [runCapture(shared)] : []),
     ...connecting,
   ]
   return { running, stages: shared.stages, waiting }
@@ -172,11 +173,11 @@ function once<T>({ log, signal }: Pick<SharedServiceOptions, 'log' | 'signal'>, 
 }
 
 async function carrierOf(options: SharedServiceOptions): Promise<Carrier> {
-  const { kafka, log, signal } = options
+  const { config, kafka, log, signal } = options
   const ask = () =>
     withAdmin(kafka, { role: 'start', log, signal }, 'looking for the brokers', (admin) => admin.describeCluster())
   const { clusterId } = await once(options, ask)
-  return topicsCarrier('rescore', clusterId, kafka.prefix)
+  return topicsCarrier(config.capture ?? 'rescore', clusterId, kafka.prefix)
 }
 
 /** What is asked about topics beside reading and writing them: for a short time, since it is asked again. */
@@ -203,7 +204,10 @@ async function prepare({ options, pool, graph, kafka, carrier }: SharedProcess):
   )
   const read = new Set(rows.map(({ topic }) => topic))
   const tables = capturedTables(graph)
-  const differences = await once(options, () => ensureTopics(settings, { role: 'start', log, signal }, tables, read))
+  const client = { role: 'start', log, signal }
+  const differences = await once(options, () =>
+    isByDebezium(config) ? requireTopics(settings, client, tables, read) : ensureTopics(settings, client, tables, read),
+  )
   await once(options, () => refuseOtherTopics(watchedTopics({ pool, graph, options })))
   // Before there is a slot: nothing of what is to be captured is in the topics yet.
   if ((await readCarrier(pool)) === null) {

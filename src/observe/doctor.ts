@@ -39,7 +39,7 @@ const CALL_TIMEOUT_MS = 15_000
 
 type Check = (options: DoctorOptions) => Promise<readonly Problem[]>
 
-const server: Check = async ({ pool }) => {
+const server: Check = async ({ pool, config }) => {
   const { rows } = await pool.query<{
     version: number
     wal_level: string
@@ -64,7 +64,8 @@ const server: Check = async ({ pool }) => {
       "alter system set wal_level = 'logical', then restart PostgreSQL.",
     )
   }
-  if (!row.may) add('privileges', 'The role may not read the replication slot.', 'alter role current_user replication;')
+  if (!row.may && config.capture !== 'debezium')
+    add('privileges', 'The role may not read the replication slot.', 'alter role current_user replication;')
   if (!row.create) add('privileges', 'The role may not create schemas.', 'grant create on database … to the role;')
   if (row.keep === '-1') {
     add(
@@ -106,7 +107,9 @@ const indexes: Check = async ({ pool, paths }) => {
   }))
 }
 
-const slotState: Check = async ({ pool, slot }) => {
+const slotState: Check = async ({ pool, slot, config }) => {
+  // Told by doctor-debezium.ts.
+  if (config.capture === 'debezium') return []
   const { rows } = await pool.query<{
     active: boolean
     wal_status: string | null

@@ -7,7 +7,8 @@
  * failure it is read again, so a commit whose answer was lost is found, and a partition that another worker has moved is
  * seen. A partition vouches for everything before the transaction of its last record: capture publishes in the order of
  * commits, so nothing earlier can follow, but more of that transaction can. Where applying followed paths in a snapshot,
- * that is withheld until every partition has passed the snapshot (positions-reflected.ts).
+ * that is withheld until every partition has passed the snapshot (positions-reflected.ts). None of this holds of records
+ * that another program writes: those vouch for nothing here (connect-progress.ts).
  */
 import { type Client, type Pool, withTransaction } from '../../db/pool.ts'
 import { isRescoreError, type RescoreError } from '../../errors.ts'
@@ -17,6 +18,7 @@ import { comparePositions, type Position } from '../position.ts'
 import type { Report, Stage } from '../stage.ts'
 import type { Reflected } from '../stage-position.ts'
 import { inVisibleSnapshot } from '../visibility.ts'
+import { keyTexts } from './consume-record.ts'
 import { decodeRecord, type KafkaRecord, type KindOf, positionOf, sourceLsn } from './decode.ts'
 import {
   keepAside,
@@ -40,6 +42,8 @@ export interface PartitionOptions<Work> {
   /** `schema.name` of the topic's table. */
   readonly table: string
   readonly kindOf: KindOf
+  /** Who writes the topic. Another program's records are told apart by their offsets alone, and vouch for nothing. */
+  readonly writer: 'rescore' | 'debezium'
   readonly owner: string
   readonly report: Report
   readonly visibleWithinMs?: number
@@ -147,9 +151,11 @@ export class PartitionRunner<Work> {
     const batch = batchOf(taken, source)
     const work = taken.entries.length === 0 ? null : stage.plan(batch)
     const isChanged = taken.entries.some((entry) => entry.kind === 'change')
-    const said = saidBy(stage, taken)
+    // Where Debezium writes, connect-progress.ts says it; and every record is passed, since it is held against the end.
+    const isTheirs = this.#options.writer === 'debezium'
+    const said = isTheirs ? null : saidBy(stage, taken)
     // A hop of somebody else's, and tombstones: not worth a row written, or each write would cause the next for ever.
-    if (work === null && !isChanged && taken.letters.length === 0 && said === null) return
+    if (!isTheirs && work === null && !isChanged && taken.letters.length === 0 && said === null) return
     const snapshot = { pool, signal, isShared: true, settings: stage.settings, visibleWithinMs }
     let withheld: readonly Withheld[] = stored.withheld.filter(
       ({ untilLsn }) => untilLsn > this.#options.leastHandled(),
@@ -232,17 +238,4 @@ function newPosition(record: KafkaRecord, after: Position, nextOffset: bigint): 
   const position = positionOf(record)
   if (position !== null) return comparePositions(position, after) > 0 ? position : null
   return record.offset >= nextOffset ? placeBehind(after, record) : null
-}
-
-/** The texts of a record's key; null when it has none that can be read. */
-function keyTexts(key: Buffer | null): Readonly<Record<string, string>> | null {
-  if (key === null) return null
-  try {
-    const parsed: unknown = JSON.parse(key.toString('utf8'))
-    if (typeof parsed !== 'object' || parsed === null) return null
-    return Object.fromEntries(Object.entries(parsed).map(([column, value]) => [column, String(value)]))
-  } catch {
-    // Not JSON either: the whole table is stale in any case.
-    return null
-  }
 }

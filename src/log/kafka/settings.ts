@@ -25,6 +25,13 @@ export interface TlsSettings {
   readonly client: { readonly certificate: string; readonly key: Secret } | null
 }
 
+export interface ConnectSettings {
+  /** The topic in which Kafka Connect keeps how far its connectors are: `offset.storage.topic` of its workers. */
+  readonly offsetsTopic: string
+  /** Its name; null: the only one that has written for the prefix. */
+  readonly connector: string | null
+}
+
 export interface KafkaSettings {
   /** `host:port` */
   readonly brokers: readonly string[]
@@ -39,6 +46,8 @@ export interface KafkaSettings {
   readonly retentionMs: number
   /** How long Rescore may be away without losing changes: retention must be longer. */
   readonly longestOutageMs: number
+  /** Of the Debezium connector, where one writes the topics. */
+  readonly connect: ConnectSettings
 }
 
 const HOUR_MS = 3_600_000
@@ -79,6 +88,8 @@ const schema = z
     KAFKA_REPLICATION: count.optional(),
     KAFKA_RETENTION_HOURS: hours.default(168),
     KAFKA_LONGEST_OUTAGE_HOURS: hours.default(72),
+    KAFKA_CONNECT_OFFSETS_TOPIC: z.string().default('connect-offsets'),
+    KAFKA_CONNECT_CONNECTOR: z.string().optional(),
   })
   .superRefine((given, context) => {
     const refuse = (variable: keyof typeof given, message: string) =>
@@ -182,5 +193,9 @@ export function readKafkaSettings(variables: Readonly<Record<string, string | un
     replication: data.KAFKA_REPLICATION ?? null,
     retentionMs: Math.round(data.KAFKA_RETENTION_HOURS * HOUR_MS),
     longestOutageMs: Math.round(data.KAFKA_LONGEST_OUTAGE_HOURS * HOUR_MS),
+    connect: {
+      offsetsTopic: data.KAFKA_CONNECT_OFFSETS_TOPIC,
+      connector: data.KAFKA_CONNECT_CONNECTOR ?? null,
+    },
   }
 }
