@@ -20,7 +20,14 @@ const FIELD_TYPES: Readonly<Record<PropertyDefinition['type'], string>> = {
   date: 'date',
 }
 
-function propertyBody({ name, type, readOnly, options, calculated = false }: PropertyDefinition): object {
+function propertyBody({
+  name,
+  type,
+  readOnly,
+  options,
+  calculated = false,
+  external = false,
+}: PropertyDefinition): object {
   return {
     name,
     label: name,
@@ -34,6 +41,7 @@ function propertyBody({ name, type, readOnly, options, calculated = false }: Pro
       hidden: false,
     })),
     calculated,
+    externalOptions: external,
     hasUniqueValue: name === 'hs_object_id',
     hubspotDefined: !name.startsWith('yc_'),
     archived: false,

@@ -16,6 +16,8 @@ export interface PropertyDefinition {
   readonly calculated?: boolean
   /** It is the number of associated records of this type. */
   readonly counts?: ObjectType
+  /** Its options are kept elsewhere and not listed. */
+  readonly external?: boolean
 }
 
 export function property(
@@ -33,6 +35,9 @@ const strings = (...names: readonly string[]) => names.map((name) => property(na
 const LIFECYCLE = property('lifecyclestage', 'enumeration', {
   options: ['subscriber', 'lead', 'marketingqualifiedlead', 'salesqualifiedlead', 'opportunity', 'customer', 'other'],
 })
+
+/** Its options are the portal's owners, which it does not list. */
+const OWNER = property('hubspot_owner_id', 'enumeration', { external: true })
 
 export interface DealStage {
   readonly closed: boolean
@@ -74,7 +79,7 @@ export const DEFINITIONS = {
     property('yc_top_company', 'bool'),
     property('yc_is_hiring', 'bool'),
     property('yc_nonprofit', 'bool'),
-    property('hubspot_owner_id', 'enumeration'),
+    OWNER,
     counted('num_associated_contacts', 'contacts'),
     counted('num_associated_deals', 'deals'),
   ],
@@ -89,7 +94,7 @@ export const DEFINITIONS = {
       options: ['NEW', 'OPEN', 'IN_PROGRESS', 'OPEN_DEAL', 'UNQUALIFIED', 'CONNECTED'],
     }),
     property('associatedcompanyid', 'number'),
-    property('hubspot_owner_id', 'enumeration'),
+    OWNER,
   ],
   deals: [
     system('hs_object_id', 'number'),
@@ -103,7 +108,7 @@ export const DEFINITIONS = {
     system('hs_is_closed', 'bool'),
     system('hs_is_closed_won', 'bool'),
     system('hs_merged_object_ids', 'enumeration'),
-    property('hubspot_owner_id', 'enumeration'),
+    OWNER,
     counted('num_associated_contacts', 'contacts'),
   ],
   tickets: [
@@ -114,7 +119,7 @@ export const DEFINITIONS = {
     ...strings('subject', 'content', 'hs_pipeline', 'hs_pipeline_stage'),
     property('hs_ticket_priority', 'enumeration', { options: ['LOW', 'MEDIUM', 'HIGH', 'URGENT'] }),
     property('closed_date', 'datetime'),
-    property('hubspot_owner_id', 'enumeration'),
+    OWNER,
     counted('hs_num_associated_companies', 'companies'),
   ],
 } as const satisfies Readonly<Record<string, readonly PropertyDefinition[]>>
