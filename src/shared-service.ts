@@ -35,7 +35,7 @@ import { Metrics } from './observe/metrics.ts'
 import type { StageStatusWriter } from './observe/stage-status.ts'
 import { createRecomputeStage } from './recompute/stage.ts'
 import { loadModels, type ModelSet } from './score/registry.ts'
-import { finish, keepLease, type RunningPart } from './service-parts.ts'
+import { finish, keepLease, type RunningPart, tallying } from './service-parts.ts'
 import type { AnyStage, SharedProcess, SharedServiceOptions } from './shared-process.ts'
 import { runCapture, runConnectors, untilCaptured, watchDebezium } from './shared-roles.ts'
 import { isByDebezium, openRecompute, openScore, stageTopics, statusWriter } from './shared-stages.ts'
@@ -104,6 +104,7 @@ async function wire(
   const { kafka: settings, signal, log, parts, health, metrics = new Metrics() } = options
   const owner = options.owner ?? `${hostname()} ${process.pid}`
   let status: StageStatusWriter | null = null
+  const { tally, run: runTally } = tallying({ pool, graph, signal, log })
   const shared: SharedProcess = {
     options: { ...options, owner },
     pool,
@@ -118,6 +119,7 @@ async function wire(
     signal,
     health,
     metrics,
+    tally,
     assigned: new Map(),
     stages: new Map(),
     report: (event) => {
@@ -140,6 +142,7 @@ async function wire(
   const onTopicsError = (error: Error) => log.warn({ error: error.message }, 'The topics could not be looked at.')
   const running: readonly RunningPart[] = [
     { name: 'status', ended: status.run(signal) },
+    ...(parts.has('recompute') ? [runTally()] : []),
     { name: 'topics', ended: watchTopics({ ...watchedTopics(shared), signal, onError: onTopicsError }) },
     ...[...opened].map(([name, stage]) => ({ name, ended: captured.then(() => stage.run()) })),
     ...(isByDebezium(options.config) ? [watchDebezium(shared)] : parts.has('capture') ? [runCapture(shared)] : []),

@@ -84,7 +84,13 @@ export function openRecompute(shared: SharedProcess): Promise<RunningKafkaStage>
   const { graph, report, options, pool } = shared
   const tables = new Map(graph.tables.map((table) => [table.id, table]))
   const create = remembering(shared, () =>
-    createRecomputeStage({ graph, report, strict: options.strict ?? false, ...options.config.backfill }),
+    createRecomputeStage({
+      graph,
+      report,
+      strict: options.strict ?? false,
+      tally: shared.tally,
+      ...options.config.backfill,
+    }),
   )
   return openStage(shared, 'recompute', {
     createStage: create,
