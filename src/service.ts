@@ -6,7 +6,7 @@
  * signal. Killing the process at any point is safe: positions, effects and checkpoints are committed together.
  */
 import { Capture } from './capture/capture.ts'
-import { endOtherReaders, ensureCapture } from './capture/slot.ts'
+import { ensureCapture } from './capture/slot.ts'
 import { BudgetBook } from './connect/budget.ts'
 import type { ConnectFaults, ConnectLog, ConnectReport } from './connect/options.ts'
 import { prepareConnector } from './connect/runner.ts'
@@ -93,8 +93,6 @@ async function prepare(pool: Pool, options: ServiceOptions, graph: Graph, stages
     tables: [...capturedTables(graph), POSITIONS],
     owned: [...filled, ...featureTables(graph), POSITIONS],
   })
-  // Of a service that stands still: it has lost the lease, and does not know it yet.
-  await endOtherReaders(pool, slot)
 }
 
 /**

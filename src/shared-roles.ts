@@ -6,7 +6,7 @@
  */
 import { readCarrier } from './capture/carrier.ts'
 import { publishChanges } from './capture/publishing.ts'
-import { endOtherReaders, ensureCapture } from './capture/slot.ts'
+import { ensureCapture } from './capture/slot.ts'
 import { BudgetBook } from './connect/budget.ts'
 import type { ConnectReport } from './connect/options.ts'
 import { superviseConnector } from './connect/supervise.ts'
@@ -59,9 +59,6 @@ export function runCapture(shared: SharedProcess): RunningPart {
   )
   const work = async (isLeader: AbortSignal, lost: AbortSignal) => {
     await ensureCapture(pool, { slot, publication, carrier, tables, owned: [...filled, ...featureTables(graph)] })
-    // Of a leader that stands still: it has lost the role, and does not know it yet.
-    const others = await endOtherReaders(pool, slot)
-    if (others > 0) log.warn({ slot }, 'The slot was still read by another process, whose connection was ended.')
     // What was written before there was a slot only a sweep sees; one that ran before the slot was made saw too little.
     await wantSweepOfAll(pool, ['recompute', 'score'])
     // Whoever waited already has a barrier that no slot kept.
