@@ -11,7 +11,7 @@ import { BudgetBook } from './connect/budget.ts'
 import type { ConnectReport } from './connect/options.ts'
 import { superviseConnector } from './connect/supervise.ts'
 import { sleep } from './db/backoff.ts'
-import { type RoleState, runAsLeader } from './db/leader.ts'
+import { type HeldRole, type RoleState, runAsLeader } from './db/leader.ts'
 import { isRetriableDbError } from './db/pool.ts'
 import { asError } from './errors.ts'
 import { capturedTables, featureTables } from './graph/captured-tables.ts'
@@ -57,7 +57,7 @@ export function runCapture(shared: SharedProcess): RunningPart {
   const filled = config.connectors.flatMap(({ streams }) =>
     streams.flatMap(({ tables: own }) => own.map(({ id }) => id)),
   )
-  const work = async (isLeader: AbortSignal, lost: AbortSignal) => {
+  const work = async (isLeader: AbortSignal, role: HeldRole) => {
     await ensureCapture(pool, { slot, publication, carrier, tables, owned: [...filled, ...featureTables(graph)] })
     // What was written before there was a slot only a sweep sees; one that ran before the slot was made saw too little.
     await wantSweepOfAll(pool, ['recompute', 'score'])
@@ -72,7 +72,7 @@ export function runCapture(shared: SharedProcess): RunningPart {
       tables,
       prefix: options.kafka.prefix,
       signal: isLeader,
-      lost,
+      role,
       onReady: () => health.set('capture', 'running'),
       onPublished: (records, bytes) => metrics.published(records, bytes),
       onError: (error, retryInMs) =>
