@@ -41,7 +41,7 @@ export interface HeldSessionOptions {
   readonly beat?: Beat | undefined
 }
 
-/** @throws whatever connecting fails with */
+/** @throws whatever connecting fails with, or that nothing was answered in time */
 export async function openHeldSession({ url, applicationName, beat = BEAT }: HeldSessionOptions): Promise<HeldSession> {
   const socket = new Socket()
   const client = createClient({ url, applicationName, socket, connectWithinMs: CONNECT_MS })
@@ -64,18 +64,19 @@ export async function openHeldSession({ url, applicationName, beat = BEAT }: Hel
     socket.destroy()
   }
   let heardMs = performance.now()
+  const onAnswer = (sentMs: number) => {
+    heardMs = sentMs
+  }
   try {
     await client.connect()
-    heardMs = performance.now()
+    onAnswer(performance.now())
+    // From here on what is never answered is given up, this included.
+    void beatWhile(AbortSignal.any([ending.signal, lost.signal]), client, beat, { onAnswer, giveUp })
     await client.query(`set idle_session_timeout = ${beat.idleMs}`)
   } catch (error) {
     await end()
     throw error
   }
-  const onAnswer = (sentMs: number) => {
-    heardMs = sentMs
-  }
-  void beatWhile(AbortSignal.any([ending.signal, lost.signal]), client, beat, { onAnswer, giveUp })
   const isSure = () => !lost.signal.aborted && performance.now() - heardMs < beat.idleMs
   return { query: client.query.bind(client), lost: lost.signal, isSure, end }
 }
