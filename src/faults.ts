@@ -36,6 +36,8 @@ export const BUGS = [
   'keys-not-held',
   /** A worker computes what another has computed with the same changes in sight. */
   'computed-again',
+  /** A piece of a backfill is taken off the list before it is done. */
+  'chunk-before-work',
 ] as const
 export type Bug = (typeof BUGS)[number]
 

@@ -2,13 +2,18 @@
  * How a process of many parts ends, and what its parts tell.
  * Invariant: all parts have ended before anything they use is closed or given up, and nothing ends silently.
  */
+import type { Backfill } from './backfill/job.ts'
+import { BackfillLane } from './backfill/lane.ts'
 import type { BudgetBook } from './connect/budget.ts'
 import type { ConnectLog } from './connect/options.ts'
 import type { Lease } from './db/lease.ts'
+import type { Pool } from './db/pool.ts'
 import type { Connector } from './define/index.ts'
 import { asError } from './errors.ts'
+import type { Graph } from './graph/graph.ts'
 import type { Health } from './observe/health.ts'
 import type { Metrics } from './observe/metrics.ts'
+import type { RecomputeStage } from './recompute/stage.ts'
 
 export interface RunningPart {
   readonly name: string
@@ -97,4 +102,14 @@ export function watchConnectors(metrics: Metrics, connectors: readonly Connector
       })
     }
   }
+}
+
+/** The backfills of one recompute stage; a job that cannot go on is told, and kept with its reason. */
+export function backfillLane(
+  { pool, graph, log }: { readonly pool: Pool; readonly graph: Graph; readonly log: ConnectLog },
+  stage: RecomputeStage,
+): BackfillLane {
+  const onError = ({ message }: Error, { id }: Backfill) =>
+    log.warn({ error: message, backfill: String(id) }, 'A backfill has failed.')
+  return new BackfillLane({ pool, graph, stage, onError })
 }

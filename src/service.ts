@@ -7,6 +7,7 @@
  */
 import { Capture } from './capture/capture.ts'
 import { ensureCapture } from './capture/slot.ts'
+import { assertWatchable } from './capture/watchable.ts'
 import { BudgetBook } from './connect/budget.ts'
 import type { ConnectFaults, ConnectLog, ConnectReport } from './connect/options.ts'
 import { prepareConnector } from './connect/runner.ts'
@@ -18,7 +19,7 @@ import type { ProjectConfig } from './define/index.ts'
 import { prepareDeliveries } from './deliver/prepare.ts'
 import { asError } from './errors.ts'
 import type { Faults } from './faults.ts'
-import { capturedTables, featureTables } from './graph/captured-tables.ts'
+import { capturedTables, featureTables, filledTables } from './graph/captured-tables.ts'
 import { compileGraph } from './graph/compile.ts'
 import type { Graph } from './graph/graph.ts'
 import { pathColumns } from './graph/path-columns.ts'
@@ -34,7 +35,7 @@ import { outsideParts } from './outside.ts'
 import { createRecomputeStage, type RecomputeStage } from './recompute/stage.ts'
 import { loadModels, type ModelSet } from './score/registry.ts'
 import { createScoreStage, type ScoreStage } from './score/stage.ts'
-import { finish, keepLease, type RunningPart, watchConnectors } from './service-parts.ts'
+import { backfillLane, finish, keepLease, type RunningPart, watchConnectors } from './service-parts.ts'
 
 export interface ServiceOptions {
   readonly url: string
@@ -84,9 +85,10 @@ async function prepare(pool: Pool, options: ServiceOptions, graph: Graph, stages
   for (const connector of config.connectors) {
     await prepareConnector({ pool, connector, foreignKeys: pathColumns(graph) })
   }
+  const filled = filledTables(config)
+  await assertWatchable(pool, graph.tables, { publication, filled })
   for (const stage of stages) await stage.deploy(pool)
   await prepareDeliveries(pool, graph, config.deliver ?? [])
-  const filled = config.connectors.flatMap(({ streams }) => streams.flatMap(({ tables }) => tables.map(({ id }) => id)))
   await ensureCapture(pool, {
     slot,
     publication,
@@ -155,7 +157,7 @@ async function wire(
     metrics.stageEvent(event)
     options.report?.(event)
   }
-  const recompute = createRecomputeStage({ graph, report, strict })
+  const recompute = createRecomputeStage({ graph, report, strict, ...config.backfill })
   const score = createScoreStage({ graph, models, report })
   await prepare(pool, options, graph, [recompute, score])
   // Of all stages before any runs: who waits for the reflected position must not see only some of them.
@@ -222,7 +224,10 @@ async function wire(
   const outside = await outsideParts({ ...connectors, config, faults })
   const running: readonly RunningPart[] = [
     { name: 'capture', ended: capture.run() },
-    { name: recompute.name, ended: runStage({ ...shared, stage: recompute }) },
+    {
+      name: recompute.name,
+      ended: runStage({ ...shared, stage: recompute, lane: backfillLane({ pool, graph, log }, recompute) }),
+    },
     {
       name: score.name,
       ended: runStage({ ...shared, stage: score, maxEntries: maxEntries ?? SCORE_ENTRIES }),

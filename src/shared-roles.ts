@@ -14,7 +14,7 @@ import { sleep } from './db/backoff.ts'
 import { type HeldRole, type RoleState, runAsLeader } from './db/leader.ts'
 import { isRetriableDbError } from './db/pool.ts'
 import { asError } from './errors.ts'
-import { capturedTables, featureTables } from './graph/captured-tables.ts'
+import { capturedTables, featureTables, filledTables } from './graph/captured-tables.ts'
 import { pathColumns } from './graph/path-columns.ts'
 import { wantSweepOfAll } from './log/kafka/positions.ts'
 import { emitBarrier } from './log/stage-position.ts'
@@ -54,11 +54,9 @@ export function runCapture(shared: SharedProcess): RunningPart {
   const { options, pool, graph, kafka, carrier, signal, health, metrics } = shared
   const { config, slot, publication, url, log, faults } = options
   const tables = capturedTables(graph)
-  const filled = config.connectors.flatMap(({ streams }) =>
-    streams.flatMap(({ tables: own }) => own.map(({ id }) => id)),
-  )
+  const owned = [...filledTables(config), ...featureTables(graph)]
   const work = async (isLeader: AbortSignal, role: HeldRole) => {
-    await ensureCapture(pool, { slot, publication, carrier, tables, owned: [...filled, ...featureTables(graph)] })
+    await ensureCapture(pool, { slot, publication, carrier, tables, owned })
     // What was written before there was a slot only a sweep sees; one that ran before the slot was made saw too little.
     await wantSweepOfAll(pool, ['recompute', 'score'])
     // Whoever waited already has a barrier that no slot kept.

@@ -8,13 +8,14 @@
  */
 import { hostname } from 'node:os'
 import { type Carrier, readCarrier, refuseOtherCarrier, topicsCarrier } from './capture/carrier.ts'
+import { assertWatchable } from './capture/watchable.ts'
 import { prepareConnector } from './connect/runner.ts'
 import { acquireLease } from './db/lease.ts'
 import { migrate } from './db/migrate.ts'
 import { createPool, type Pool } from './db/pool.ts'
 import { prepareDeliveries } from './deliver/prepare.ts'
 import { asError } from './errors.ts'
-import { capturedTables } from './graph/captured-tables.ts'
+import { capturedTables, filledTables } from './graph/captured-tables.ts'
 import { compileGraph } from './graph/compile.ts'
 import type { Graph } from './graph/graph.ts'
 import { pathColumns } from './graph/path-columns.ts'
@@ -24,7 +25,8 @@ import { createKafka } from './log/kafka/client.ts'
 import type { RunningKafkaStage } from './log/kafka/consume-stage.ts'
 import { persevere } from './log/kafka/persevere.ts'
 import { whileHeld } from './log/kafka/positions.ts'
-import { groupId } from './log/kafka/topics.ts'
+import { refuseOtherTopics, watchTopics } from './log/kafka/topic-watch.ts'
+import { groupId, topicName } from './log/kafka/topics.ts'
 import { ensureTopics } from './log/kafka/topics-admin.ts'
 import type { Source } from './log/log.ts'
 import { Health } from './observe/health.ts'
@@ -134,8 +136,10 @@ async function wire(
   // Before any part runs: what fails here must leave none behind.
   const connecting = parts.has('connect') ? await runConnectors(shared) : []
   const captured = untilCaptured(shared)
+  const onTopicsError = (error: Error) => log.warn({ error: error.message }, 'The topics could not be looked at.')
   const running: readonly RunningPart[] = [
     { name: 'status', ended: status.run(signal) },
+    { name: 'topics', ended: watchTopics({ ...watchedTopics(shared), signal, onError: onTopicsError }) },
     ...[...opened].map(([name, stage]) => ({ name, ended: captured.then(() => stage.run()) })),
     ...(parts.has('capture') ? [runCapture(shared)] : []),
     ...connecting,
@@ -175,23 +179,32 @@ async function carrierOf(options: SharedServiceOptions): Promise<Carrier> {
   return topicsCarrier('rescore', clusterId, kafka.prefix)
 }
 
+/** What is asked about topics beside reading and writing them: for a short time, since it is asked again. */
+function watchedTopics({ pool, graph, options }: Pick<SharedProcess, 'pool' | 'graph' | 'options'>) {
+  const { kafka: settings } = options
+  const kafka = createKafka(settings, { role: 'topics', log: { warn: () => undefined }, patience: 'command' })
+  return { pool, kafka, topics: capturedTables(graph).map((table) => topicName(settings.prefix, table)) }
+}
+
 async function prepare({ options, pool, graph, kafka, carrier }: SharedProcess): Promise<void> {
-  const { config, kafka: settings, log, signal } = options
+  const { config, kafka: settings, log, publication, signal } = options
   await migrate(pool)
   await refuseOtherCarrier(pool, carrier)
   for (const connector of config.connectors) {
     await prepareConnector({ pool, connector, foreignKeys: pathColumns(graph) })
   }
+  await assertWatchable(pool, graph.tables, { publication, filled: filledTables(config) })
   // Capture and scoring need the feature tables whether or not a worker has made them yet.
-  const recompute = createRecomputeStage({ graph, report: () => undefined, strict: false })
+  const recompute = createRecomputeStage({ graph, report: () => undefined, strict: false, ...config.backfill })
   await whileHeld(pool, recompute.name, () => recompute.deploy(pool))
   await prepareDeliveries(pool, graph, config.deliver ?? [])
   const { rows } = await pool.query<{ topic: string }>(
-    `select distinct topic from rescore.stage_position where topic <> '' and lsn > '0/0'`,
+    `select distinct topic from rescore.stage_position where topic <> '' and exists (select from rescore.capture)`,
   )
   const read = new Set(rows.map(({ topic }) => topic))
   const tables = capturedTables(graph)
   const differences = await once(options, () => ensureTopics(settings, { role: 'start', log, signal }, tables, read))
+  await once(options, () => refuseOtherTopics(watchedTopics({ pool, graph, options })))
   // Before there is a slot: nothing of what is to be captured is in the topics yet.
   if ((await readCarrier(pool)) === null) {
     await once(options, () => beginAtEnds(pool, kafka, stageTopics(graph, settings.prefix)))
