@@ -4,7 +4,7 @@
  *
  * Invariant: every step may be repeated and finds nothing left to do, so a crash in between is mended by the next start.
  */
-import { endOtherReaders, ensureCapture } from './capture/slot.ts'
+import { ensureCapture } from './capture/slot.ts'
 import { assertWatchable } from './capture/watchable.ts'
 import { prepareConnector } from './connect/runner.ts'
 import { migrate } from './db/migrate.ts'
@@ -38,8 +38,6 @@ export async function prepareService(pool: Pool, options: ServiceOptions, graph:
     tables: [...capturedTables(graph), POSITIONS],
     owned: [...filled, ...featureTables(graph), POSITIONS],
   })
-  // Of a service that stands still: it has lost the lease, and does not know it yet.
-  await endOtherReaders(pool, slot)
   // Whoever waited before there was a slot has a barrier that no slot kept.
   await emitBarrier(pool, 'start')
 }

@@ -6,6 +6,7 @@
  * signal. Killing the process at any point is safe: positions, effects and checkpoints are committed together.
  */
 import { Capture } from './capture/capture.ts'
+
 import { BudgetBook } from './connect/budget.ts'
 import type { ConnectFaults, ConnectLog, ConnectReport } from './connect/options.ts'
 import { superviseConnector } from './connect/supervise.ts'

@@ -8,12 +8,12 @@ import { readCarrier } from './capture/carrier.ts'
 import { followDebezium } from './capture/debezium.ts'
 import { ensureIdentities, type WatchedTables } from './capture/publication.ts'
 import { publishChanges } from './capture/publishing.ts'
-import { endOtherReaders, ensureCapture } from './capture/slot.ts'
+import { ensureCapture } from './capture/slot.ts'
 import { BudgetBook } from './connect/budget.ts'
 import type { ConnectReport } from './connect/options.ts'
 import { superviseConnector } from './connect/supervise.ts'
 import { sleep } from './db/backoff.ts'
-import { type RoleState, runAsLeader } from './db/leader.ts'
+import { type HeldRole, type RoleState, runAsLeader } from './db/leader.ts'
 import { isRetriableDbError } from './db/pool.ts'
 import { asError } from './errors.ts'
 import { capturedTables, featureTables, filledTables } from './graph/captured-tables.ts'
@@ -62,11 +62,8 @@ export function runCapture(shared: SharedProcess): RunningPart {
   const { options, pool, kafka, carrier, signal, health, metrics } = shared
   const { slot, publication, url, log, faults } = options
   const watched = watchedTables(shared)
-  const work = async (isLeader: AbortSignal, lost: AbortSignal) => {
+  const work = async (isLeader: AbortSignal, role: HeldRole) => {
     await ensureCapture(pool, { ...watched, slot, carrier })
-    // Of a leader that stands still: it has lost the role, and does not know it yet.
-    const others = await endOtherReaders(pool, slot)
-    if (others > 0) log.warn({ slot }, 'The slot was still read by another process, whose connection was ended.')
     // What was written before there was a slot only a sweep sees; one that ran before the slot was made saw too little.
     await wantSweepOfAll(pool, ['recompute', 'score'])
     // Whoever waited already has a barrier that no slot kept.
@@ -80,7 +77,7 @@ export function runCapture(shared: SharedProcess): RunningPart {
       tables: watched.tables,
       prefix: options.kafka.prefix,
       signal: isLeader,
-      lost,
+      role,
       onReady: () => health.set('capture', 'running'),
       onPublished: (records, bytes) => metrics.published(records, bytes),
       onError: (error, retryInMs) =>

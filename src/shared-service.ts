@@ -166,7 +166,10 @@ function noteMembership(
 }
 
 /** A step that needs the brokers, repeated while they are away. */
-function once<T>({ log, signal }: Pick<SharedServiceOptions, 'log' | 'signal'>, step: () => Promise<T>): Promise<T> {
+function untilReached<T>(
+  { log, signal }: Pick<SharedServiceOptions, 'log' | 'signal'>,
+  step: () => Promise<T>,
+): Promise<T> {
   const onError = (error: unknown, retryInMs: number) =>
     log.warn(
       { error: asError(error).message, retryInMs: Math.round(retryInMs) },
@@ -179,7 +182,7 @@ async function carrierOf(options: SharedServiceOptions): Promise<Carrier> {
   const { config, kafka, log, signal } = options
   const ask = () =>
     withAdmin(kafka, { role: 'start', log, signal }, 'looking for the brokers', (admin) => admin.describeCluster())
-  const { clusterId } = await once(options, ask)
+  const { clusterId } = await untilReached(options, ask)
   return topicsCarrier(config.capture ?? 'rescore', clusterId, kafka.prefix)
 }
 
@@ -208,13 +211,13 @@ async function prepare({ options, pool, graph, kafka, carrier }: SharedProcess):
   const read = new Set(rows.map(({ topic }) => topic))
   const tables = capturedTables(graph)
   const client = { role: 'start', log, signal }
-  const differences = await once(options, () =>
+  const differences = await untilReached(options, () =>
     isByDebezium(config) ? requireTopics(settings, client, tables, read) : ensureTopics(settings, client, tables, read),
   )
-  await once(options, () => refuseOtherTopics(watchedTopics({ pool, graph, options })))
+  await untilReached(options, () => refuseOtherTopics(watchedTopics({ pool, graph, options })))
   // Before there is a slot: nothing of what is to be captured is in the topics yet.
   if ((await readCarrier(pool)) === null) {
-    await once(options, () => beginAtEnds(pool, kafka, stageTopics(graph, settings.prefix)))
+    await untilReached(options, () => beginAtEnds(pool, kafka, stageTopics(graph, settings.prefix)))
   }
   for (const { spec, differences: found } of differences) {
     log.warn({ topic: spec.name, differences: found }, 'A topic is not as it should be: see `rescore topics`.')
