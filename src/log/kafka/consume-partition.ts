@@ -165,7 +165,9 @@ export class PartitionRunner<Work> {
       if (work !== null) {
         await stage.apply(work, context)
         if (stage.looksBeyond?.(work) === true) {
-          withheld = withhold(withheld, firstLsn(taken), await readWalLsn(context.client))
+          // What another program says of positions is not relied on: then nothing more at all is vouched for until then.
+          const fromLsn = isTheirs ? this.#options.leastHandled() + 1n : firstLsn(taken)
+          withheld = withhold(withheld, fromLsn, await readWalLsn(context.client))
         }
       }
       if (stage.sweepNeeded?.() === true && work !== null) await wantSweep(context.client, stage.name)
