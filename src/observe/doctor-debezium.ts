@@ -1,7 +1,7 @@
 /**
  * What is wrong where a Debezium connector captures, and the mend for each: its slot and publication in PostgreSQL, and how
- * far Kafka Connect says it is.
- * Invariant: read-only, and nothing is asked of Connect itself, whose address may be nobody's to know; each check stands alone.
+ * far it is by the offsets that Kafka Connect keeps; with Connect's address also its settings (doctor-connect.ts).
+ * Invariant: read-only; each check stands alone.
  */
 import { readDebeziumSlot, unpublishedTables } from '../capture/debezium.ts'
 import type { Pool } from '../db/pool.ts'
@@ -10,6 +10,7 @@ import { createKafka } from '../log/kafka/client.ts'
 import { readConnectorOffsets } from '../log/kafka/connect-offsets.ts'
 import type { KafkaSettings } from '../log/kafka/settings.ts'
 import type { Problem } from './doctor.ts'
+import { examineConnect } from './doctor-connect.ts'
 
 export interface DebeziumDoctorOptions {
   readonly pool: Pool
@@ -96,10 +97,13 @@ const progress: Check = async ({ settings, signal, now = Date.now }) => {
   )
 }
 
+const settingsOfIt: Check = (options) => examineConnect(options.settings, options, options.signal)
+
 const CHECKS: readonly (readonly [string, Check])[] = [
   ['debezium slot', slotState],
   ['debezium tables', published],
   ['debezium offsets', progress],
+  ['debezium settings', settingsOfIt],
 ]
 
 export async function examineDebezium(options: DebeziumDoctorOptions): Promise<readonly Problem[]> {

@@ -108,8 +108,8 @@ const indexes: Check = async ({ pool, paths }) => {
 }
 
 const slotState: Check = async ({ pool, slot, config }) => {
-  // Told by doctor-debezium.ts.
-  if (config.capture === 'debezium') return []
+  // Whether it is there and whole, doctor-debezium.ts tells.
+  const isTheirs = config.capture === 'debezium'
   const { rows } = await pool.query<{
     active: boolean
     wal_status: string | null
@@ -123,6 +123,7 @@ const slotState: Check = async ({ pool, slot, config }) => {
   )
   const [row] = rows
   if (row === undefined) {
+    if (isTheirs) return []
     return [
       {
         check: 'slot',
@@ -132,7 +133,7 @@ const slotState: Check = async ({ pool, slot, config }) => {
     ]
   }
   const problems: Problem[] = []
-  if (row.wal_status === 'lost' || row.reason !== null) {
+  if (!isTheirs && (row.wal_status === 'lost' || row.reason !== null)) {
     problems.push({
       check: 'slot',
       message: `The slot '${slot}' was invalidated (${row.reason ?? row.wal_status}).`,
@@ -146,7 +147,7 @@ const slotState: Check = async ({ pool, slot, config }) => {
       message: `The slot '${slot}' holds back ${gigabytes} GiB of WAL${row.active ? '' : ' and nothing reads it'}.`,
       mend: row.active
         ? 'See rescore status for the stage that is behind.'
-        : 'rescore start; or drop the slot if it is not wanted any more.',
+        : `${isTheirs ? 'Start the connector' : 'rescore start'}; or drop the slot if it is not wanted any more.`,
     })
   }
   return problems

@@ -35,7 +35,12 @@ export async function setUp(brokers: string): Promise<Setting> {
   const name = `c${crypto.randomUUID().slice(0, 8)}`
   const connect = parts.use(await createConnect({ brokers, name }))
   await connect.start()
-  const kafka = kafkaSettings({ KAFKA_BROKERS: brokers, KAFKA_CONNECT_OFFSETS_TOPIC: connect.offsetsTopic })
+  const kafka = kafkaSettings({
+    KAFKA_BROKERS: brokers,
+    KAFKA_CONNECT_OFFSETS_TOPIC: connect.offsetsTopic,
+    KAFKA_CONNECT_CONNECTOR: 'dbz',
+    KAFKA_CONNECT_URL: connect.url,
+  })
   const kept = parts.move()
   return { database, kafka, connect, [Symbol.asyncDispose]: () => kept.disposeAsync() }
 }

@@ -13,12 +13,12 @@
 import { type Client, type Pool, withTransaction } from '../../db/pool.ts'
 import { isRescoreError, type RescoreError } from '../../errors.ts'
 import { type Faults, isPlanted } from '../../faults.ts'
-import type { Barrier, Batch, Change, Entry, Source } from '../log.ts'
+import type { Change, Entry, Source } from '../log.ts'
 import { comparePositions, type Position } from '../position.ts'
 import type { Report, Stage } from '../stage.ts'
-import type { Reflected } from '../stage-position.ts'
 import { inVisibleSnapshot } from '../visibility.ts'
 import { keyTexts } from './consume-record.ts'
+import { batchOf, firstLsn, saidBy, type Taken, withhold } from './consume-taken.ts'
 import { decodeRecord, type KafkaRecord, type KindOf, positionOf, sourceLsn } from './decode.ts'
 import {
   keepAside,
@@ -29,10 +29,8 @@ import {
   type Withheld,
   wantSweep,
 } from './positions.ts'
-import { readHop } from './positions-reflected.ts'
 
 /** More are merged into the newest: what is vouched for then waits longer, and still gets its turn. */
-const MAX_WITHHELD = 8
 
 export interface PartitionOptions<Work> {
   readonly pool: Pool
@@ -54,14 +52,6 @@ export interface PartitionOptions<Work> {
   onMoved(isChanged: boolean): void
   /** A stage of one's own for the time of a batch: applying is not for two at once. */
   withStage<T>(work: (stage: Stage<Work>) => Promise<T>): Promise<T>
-}
-
-interface Taken {
-  readonly entries: readonly Entry[]
-  readonly letters: readonly { readonly record: KafkaRecord; readonly error: RescoreError }[]
-  readonly end: Position
-  readonly nextOffset: bigint
-  readonly lastAtMs: number
 }
 
 export class PartitionRunner<Work> {
@@ -177,7 +167,8 @@ export class PartitionRunner<Work> {
       if (work !== null) {
         await stage.apply(work, context)
         if (stage.looksBeyond?.(work) === true) {
-          const fromLsn = taken.entries[0]?.position.lsn ?? taken.end.lsn
+          // What another program says of positions is not relied on: then nothing more at all is vouched for until then.
+          const fromLsn = isTheirs ? this.#options.leastHandled() + 1n : firstLsn(taken)
           withheld = withhold(withheld, fromLsn, await readWalLsn(context.client))
         }
       }
@@ -197,30 +188,6 @@ export class PartitionRunner<Work> {
     report({ type: 'batch', stage: stage.name, entries: taken.entries.length, ms: performance.now() - startedMs })
     this.#options.onMoved(isChanged)
   }
-}
-
-function batchOf({ entries, end, lastAtMs }: Taken, source: Source): Batch {
-  const xids = [...new Set(entries.map(({ xid }) => xid))]
-  return { source, entries, end, committedAtMs: lastAtMs, xids }
-}
-
-/** What the partition vouches for after these records; null when they add nothing that anyone waits for. */
-function saidBy<Work>({ upstream }: Stage<Work>, { entries, end, lastAtMs }: Taken): Reflected | null {
-  if (upstream === null) {
-    const isAwaited = (entry: Entry) => entry.kind === 'change' || readHop(entry.content) === null
-    return end.lsn > 0n && entries.some(isAwaited) ? { lsn: end.lsn - 1n, atMs: lastAtMs } : null
-  }
-  const hops = entries
-    .filter((entry): entry is Barrier => entry.kind === 'barrier')
-    .flatMap(({ content }) => readHop(content) ?? [])
-    .filter(({ stage }) => stage === upstream)
-  return hops.at(-1)?.reflected ?? null
-}
-
-function withhold(withheld: readonly Withheld[], fromLsn: bigint, untilLsn: bigint): readonly Withheld[] {
-  const last = withheld.at(-1)
-  if (last === undefined || withheld.length < MAX_WITHHELD) return [...withheld, { fromLsn, untilLsn }]
-  return [...withheld.slice(0, -1), { fromLsn: last.fromLsn, untilLsn }]
 }
 
 function isDeadLetter(error: unknown): error is RescoreError {

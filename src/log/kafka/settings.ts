@@ -30,6 +30,8 @@ export interface ConnectSettings {
   readonly offsetsTopic: string
   /** Its name; null: the only one that has written for the prefix. */
   readonly connector: string | null
+  /** Where Connect answers, for `doctor` alone and with the connector's name; may hold a user and a password. */
+  readonly url: Secret | null
 }
 
 export interface KafkaSettings {
@@ -90,6 +92,7 @@ const schema = z
     KAFKA_LONGEST_OUTAGE_HOURS: hours.default(72),
     KAFKA_CONNECT_OFFSETS_TOPIC: z.string().default('connect-offsets'),
     KAFKA_CONNECT_CONNECTOR: z.string().optional(),
+    KAFKA_CONNECT_URL: z.url('must be a URL').optional(),
   })
   .superRefine((given, context) => {
     const refuse = (variable: keyof typeof given, message: string) =>
@@ -102,6 +105,9 @@ const schema = z
     }
     if (given.KAFKA_PASSWORD !== undefined && given.KAFKA_PASSWORD_FILE !== undefined) {
       refuse('KAFKA_PASSWORD_FILE', 'excludes KAFKA_PASSWORD')
+    }
+    if (given.KAFKA_CONNECT_URL !== undefined && given.KAFKA_CONNECT_CONNECTOR === undefined) {
+      refuse('KAFKA_CONNECT_CONNECTOR', 'is needed with KAFKA_CONNECT_URL')
     }
     const hasPassword = given.KAFKA_PASSWORD !== undefined || given.KAFKA_PASSWORD_FILE !== undefined
     if (given.KAFKA_SASL === undefined) {
@@ -196,6 +202,7 @@ export function readKafkaSettings(variables: Readonly<Record<string, string | un
     connect: {
       offsetsTopic: data.KAFKA_CONNECT_OFFSETS_TOPIC,
       connector: data.KAFKA_CONNECT_CONNECTOR ?? null,
+      url: data.KAFKA_CONNECT_URL === undefined ? null : new Secret(data.KAFKA_CONNECT_URL),
     },
   }
 }
