@@ -11,7 +11,9 @@ import { type Connector, defineConnector, type Stream } from '../../src/define/i
 import { hubspotApi } from './api.ts'
 import { associationStream } from './associations.ts'
 import { calculatedStream } from './calculated.ts'
-import { HUBSPOT_API_VERSION, HUBSPOT_CREDENTIAL, hubspotBudgets } from './limits.ts'
+import { journalStream } from './journal.ts'
+import { journalHttp } from './journal-api.ts'
+import { HUBSPOT_API_VERSION, HUBSPOT_CREDENTIAL, hubspotBudgets, JOURNAL_BUDGET } from './limits.ts'
 import { objectStream } from './object-stream.ts'
 import type { ObjectType } from './object-type.ts'
 import { type HubspotOptions, objectTypes, pipelineTypes } from './options.ts'
@@ -44,18 +46,21 @@ export function hubspot(options: HubspotOptions): Connector {
 
   const pairs = objects.flatMap(({ type, edges }) => edges.map(({ to }) => [type, to] as const))
   const piped = pipelineTypes(options, objects)
+  const { journal } = options
   return defineConnector({
     name: 'hubspot',
     credential: HUBSPOT_CREDENTIAL,
     secrets: [accessToken],
-    budgets: hubspotBudgets(options),
+    budgets: [...hubspotBudgets(options), ...(journal === undefined ? [] : [JOURNAL_BUDGET])],
+    http: journal === undefined ? undefined : journalHttp(journal, baseUrl, api.paths, types),
     streams: [
+      ...(journal === undefined ? [] : [journalStream({ api, baseUrl, journal, objects, schemas, mayRemove })]),
       ...objects.flatMap(streamsOf),
       ...(pairs.length === 0 ? [] : [labelStream({ api, everyMs: portalEveryMs, pairs })]),
       ...(options.owners === true ? [ownerStream({ api, everyMs: portalEveryMs })] : []),
       ...(piped.length === 0 ? [] : [pipelineStream({ api, everyMs: portalEveryMs, types: piped })]),
     ],
-    webhooks: options.webhooks === undefined ? undefined : hubspotWebhooks(options.webhooks, types),
+    webhooks: options.webhooks === undefined ? undefined : hubspotWebhooks(options.webhooks, schemas),
     async check(context) {
       const found = await Promise.all(objects.map((object) => checkObject(api, schemas, context, object)))
       return found.flatMap(({ problems }) => problems)
@@ -63,6 +68,7 @@ export function hubspot(options: HubspotOptions): Connector {
   })
 }
 
+export type { HubspotJournal } from './journal-api.ts'
 export { HUBSPOT_API_VERSION } from './limits.ts'
 export { DEFAULT_HISTORY, type HubspotAssociation, type HubspotOptions } from './options.ts'
 export * from './tables.ts'

@@ -8,7 +8,7 @@
  * On a crash the window is resumed after the last id that was committed.
  */
 import { defineStream, type Message, type SourceContext, type Stream } from '../../src/define/index.ts'
-import { associationMessages } from './associations.ts'
+import { HYDRATE, hydrate } from './hydrate.ts'
 import { loadAll } from './load.ts'
 import {
   type FollowState,
@@ -18,27 +18,12 @@ import {
   objectState,
   type SinceState,
 } from './object-state.ts'
-import { fetchRecords } from './object-type.ts'
 import { type ChangedId, SEARCH_LIMIT, searchChanged } from './records.ts'
 
 /** The fast lane is bounded: a bulk edit is the delayed lane's work. */
 const FAST_PAGES = 5
-/** HubSpot's answer to one hydrate call must stay of a size that fits one transaction. */
-const HYDRATE = 100
 
 type Messages = AsyncGenerator<Message<ObjectState>, void, void>
-
-async function* hydrate(
-  options: ObjectStreamOptions,
-  context: SourceContext,
-  ids: readonly string[],
-): AsyncGenerator<Message<never>, void, void> {
-  const { api, object } = options
-  const { records, messages } = await fetchRecords(api, context, object, ids)
-  yield* messages
-  const present = records.map((record) => record.id)
-  yield* await associationMessages(api, context, object, present)
-}
 
 function byId(left: ChangedId, right: ChangedId): number {
   const difference = BigInt(left.id) - BigInt(right.id)

@@ -1,5 +1,6 @@
 /** What a user tells `hubspot`, and the object types that are read for it. */
 import type { Table } from '../../src/define/index.ts'
+import type { HubspotJournal } from './journal-api.ts'
 import type { EdgeSpec, ObjectType } from './object-type.ts'
 import * as tables from './tables.ts'
 import type { HubspotWebhooks } from './webhooks.ts'
@@ -79,6 +80,8 @@ export interface HubspotOptions {
   readonly sweepMayRemove?: number | undefined
   /** Taken as wake-ups: the records they tell of are read at once. Default: none. */
   readonly webhooks?: HubspotWebhooks | undefined
+  /** A second feed besides the looks for changes: deletions, merges and associations come within seconds. Default: none. */
+  readonly journal?: HubspotJournal | undefined
   /** Calls per 10 s, and searches per second; defaults 90 and 4, below the smallest allowance HubSpot gives. */
   readonly callsPer10s?: number | undefined
   readonly searchesPerSecond?: number | undefined

@@ -22,7 +22,21 @@ const STANDARD: Readonly<Record<string, string>> = {
 
 export const isStandard = (type: string): boolean => Object.hasOwn(STANDARD, type)
 
-export class PortalSchemas {
+/** The types that are read, by object type id. */
+export interface ReadTypes {
+  /** The configured type; undefined: none of ours, or not known yet (`complete`). */
+  typeOf(objectTypeId: string): string | undefined
+  /** Whether every configured type is known by its object type id. */
+  readonly complete: boolean
+}
+
+/** @param types standard ones, as they are configured */
+export function standardTypes(types: readonly string[]): ReadTypes {
+  const byId = new Map(types.map((type) => [STANDARD[type], type]))
+  return { typeOf: (objectTypeId) => byId.get(objectTypeId), complete: true }
+}
+
+export class PortalSchemas implements ReadTypes {
   readonly #api: HubspotApi
   readonly #custom: readonly string[]
   /** objectTypeId → type as configured */
@@ -36,12 +50,10 @@ export class PortalSchemas {
     this.#types = new Map(types.flatMap((type) => (isStandard(type) ? [[STANDARD[type] ?? type, type]] : [])))
   }
 
-  /** Whether every configured type is known by its object type id. */
   get complete(): boolean {
     return this.#known !== undefined || this.#custom.length === 0
   }
 
-  /** The configured type with this object type id; undefined: none of ours, or not known yet (`complete`). */
   typeOf(objectTypeId: string): string | undefined {
     return this.#types.get(objectTypeId)
   }

@@ -2,7 +2,7 @@
 import { hubspot } from '../../connectors/hubspot/index.ts'
 import type { ConformanceSpec, Fixture, Truth } from '../../src/conformance/index.ts'
 import { bigint, defineTable, integer, json, number, text, timestamp } from '../../src/define/index.ts'
-import { Portal, SimulatorClock, startSimulator } from '../simulator/index.ts'
+import { PORTAL_ID, Portal, SimulatorClock, startSimulator } from '../simulator/index.ts'
 import { property } from '../simulator/schema.ts'
 
 const companies = defineTable({
@@ -34,6 +34,8 @@ const companyMachines = defineTable({
   },
 })
 const MACHINES = 'p12345678_machines'
+
+const APP = 'kit-app'
 
 /** Types that come and go together, in the order of the deeds. */
 const TYPES = ['companies', 'tickets', MACHINES]
@@ -96,7 +98,12 @@ async function fixture({ secret }: { readonly secret: string }): Promise<Fixture
   }
   create(250, false)
   clock.advance(600_000)
-  const simulator = await startSimulator({ portal, token: secret, rateLimits: false })
+  const simulator = await startSimulator({
+    portal,
+    token: secret,
+    app: { clientId: APP, clientSecret: secret },
+    rateLimits: false,
+  })
   const ids = (type = 'companies') => [...portal.live(type)].map(({ id }) => id)
   let edits = 0
   let removed: readonly (readonly [type: string, id: number])[] = []
@@ -142,6 +149,7 @@ async function fixture({ secret }: { readonly secret: string }): Promise<Fixture
       portal.create('companies', { name: '🚀 Zürich 東京', numberofemployees: 1 })
       portal.create('companies', { name: 'ä'.repeat(1_000_000), numberofemployees: 2 })
     },
+    expireToken: () => simulator.expireTokens(),
     async [Symbol.asyncDispose]() {
       await simulator.close()
       if (simulator.errors.length > 0) throw new AggregateError(simulator.errors, 'The simulator itself failed.')
@@ -161,6 +169,8 @@ export const hubspotSpec: ConformanceSpec = {
       associations: [{ from: 'companies', to: MACHINES, table: companyMachines }],
       owners: true,
       pipelines: true,
+      // Its app has the kit's secret too.
+      journal: { clientId: APP, clientSecret: secret, portalId: PORTAL_ID },
       history: [],
       sweepEveryMs: 3_600_000,
       callsPer10s: 20,
@@ -171,5 +181,8 @@ export const hubspotSpec: ConformanceSpec = {
     companies: { version: 1, state: { phase: 'load', startedMs: Date.UTC(2026, 5, 1), after: null, done: 0 } },
     companies_sweep: { version: 1, state: { endedMs: Date.UTC(2026, 5, 1), after: null, lastId: null } },
   },
-  budgetOf: (_, path) => (path.split('?')[0]?.endsWith('/search') === true ? 'search' : 'burst'),
+  budgetOf: (_, path) => {
+    if (/^\/(oauth|webhooks-journal|journal-files)/.test(path)) return 'journal'
+    return path.split('?')[0]?.endsWith('/search') === true ? 'search' : 'burst'
+  },
 }
