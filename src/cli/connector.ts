@@ -1,4 +1,4 @@
-/** `rescore connector test <name>`: a connector of this project against the conformance kit. */
+/** `rescore connector`: begin one, and prove one against the conformance kit. */
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -7,6 +7,7 @@ import { z } from 'zod'
 import { type ConformanceSpec, type Line, lineText, runConformance, withScratchDatabase } from '../conformance/index.ts'
 import { RescoreError } from '../errors.ts'
 import { type Common, command } from './command.ts'
+import { connectorNewCommand } from './connector-new.ts'
 import { EXIT } from './exit.ts'
 import { paint, print, printJson } from './output.ts'
 
@@ -27,7 +28,7 @@ function noSpec(message: string): RescoreError {
     code: 'CLI_NO_CONFORMANCE',
     fate: 'stop',
     message,
-    mend: 'Write connectors/<name>.conformance.ts with a default export of a ConformanceSpec (rescore/conformance).',
+    mend: 'rescore connector new <name> writes one: connectors/<name>.conformance.ts exports a ConformanceSpec as default.',
   })
 }
 
@@ -66,11 +67,13 @@ export function connectorCommand(signal: AbortSignal): Command {
       if (lines.some(({ result }) => result === 'fail')) process.exitCode = EXIT.problems
       if (json === true) printJson(lines)
     })
-  test.exitOverride().showHelpAfterError('(see --help)')
+  const begin = connectorNewCommand(signal)
+  for (const each of [test, begin]) each.exitOverride().showHelpAfterError('(see --help)')
   return command('connector', 'Work on a connector of this project', [
+    ['rescore connector new acme --from https://api.acme.com/openapi.json', 'begin one'],
     ['rescore connector test acme', 'prove it against its fixture'],
-    ['rescore connector test acme --only "second run"', 'one check of many'],
   ])
     .enablePositionalOptions()
+    .addCommand(begin)
     .addCommand(test)
 }
