@@ -73,16 +73,16 @@ async function writeNew(folder: string, files: ReadonlyMap<string, string>): Pro
 /** What goes into rescore.config.ts, as far as anybody can say. */
 function useOf({ name, access, options, baseUrl }: Plan, words: Words): string {
   const prefix = name.toUpperCase().replaceAll('-', '_')
-  const variable = (option: string) =>
-    `${option}: process.env.${prefix}_${option.replace(/[A-Z]/g, '_$&').toUpperCase()} ?? ''`
+  const variable = (option: string) => `process.env.${prefix}_${option.replace(/[A-Z]/g, '_$&').toUpperCase()}`
   const needed = [
     ...CREDENTIAL[access.kind].map(([option]) => option),
     ...(access.kind === 'oauth' && access.grant === 'refresh-token' ? ['refreshToken'] : []),
     ...options.map((option) => option.name),
     ...(baseUrl === null ? ['baseUrl'] : []),
-  ]
-  const given = needed.length === 0 ? '{}' : `{ ${needed.map(variable).join(', ')} }`
-  return `${words.connector}(${given})`
+  ].map((option) => `${option}: ${variable(option)} ?? ''`)
+  // Another address, such as its fixture's, is a matter of the environment.
+  const base = baseUrl === null ? [] : [`baseUrl: ${variable('baseUrl')}`]
+  return `${words.connector}({ ${[...needed, ...base].join(', ')} })`
 }
 
 export function connectorNewCommand(signal: AbortSignal): Command {

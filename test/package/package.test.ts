@@ -96,6 +96,14 @@ describe('installed into an empty folder', () => {
     await rm(join(project, 'misspelt.ts'))
   }, 60_000)
 
+  test('a connector is begun, type checks, and is proved on a PostgreSQL of its own', async () => {
+    await run(project, environment, 'npx', 'rescore', 'connector', 'new', 'acme', '--blank')
+    await run(project, environment, 'npx', 'tsc')
+    const only = ['--only', 'everything arrives', 'second run', 'secret']
+    const { stdout } = await run(project, environment, 'npx', 'rescore', 'connector', 'test', 'acme', ...only, '--json')
+    expect(JSON.parse(stdout).map(({ result }: { result: string }) => result)).toEqual(['pass', 'pass', 'pass'])
+  }, 120_000)
+
   test('a company is classified, a change in the CRM moves it, and a stop is resumed', async () => {
     const rescore = async (...args: string[]) =>
       JSON.parse((await run(project, environment, 'npx', 'rescore', ...args, '--json')).stdout)
