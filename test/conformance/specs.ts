@@ -2,6 +2,7 @@
 import type { ConformanceSpec } from '../../src/conformance/index.ts'
 import { acmeFixture } from './acme.ts'
 import { acme } from './acme-connector.ts'
+import { filesSpec } from './files.ts'
 import { hubspotSpec } from './hubspot.ts'
 
 export const SPECS: readonly ConformanceSpec[] = [
@@ -11,4 +12,5 @@ export const SPECS: readonly ConformanceSpec[] = [
     connector: ({ url, secret }) => acme({ url, token: secret }),
     fixture: acmeFixture,
   },
+  filesSpec,
 ]

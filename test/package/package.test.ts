@@ -47,6 +47,8 @@ describe('the package', () => {
         'dist/src/define/index.d.ts',
         'dist/src/conformance/index.js',
         'dist/src/conformance/index.d.ts',
+        'dist/connectors/files/index.js',
+        'dist/connectors/files/index.d.ts',
         'dist/connectors/hubspot/index.js',
         'dist/connectors/hubspot/index.d.ts',
         ...sourcesOf('migrations/*.sql'),
