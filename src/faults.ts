@@ -34,6 +34,8 @@ export const BUGS = [
   'keys-not-held',
   /** A worker computes what another has computed with the same changes in sight. */
   'computed-again',
+  /** A stage vouches for changes before it has applied them; over Kafka, for what its furthest partition has handled. */
+  'reflected-early',
 ] as const
 export type Bug = (typeof BUGS)[number]
 

@@ -71,6 +71,7 @@ export function runCapture(shared: SharedProcess): RunningPart {
       kafka,
       tables,
       prefix: options.kafka.prefix,
+      ...options.kafka.writing,
       signal: isLeader,
       onReady: () => health.set('capture', 'running'),
       onPublished: (records, bytes) => metrics.published(records, bytes),

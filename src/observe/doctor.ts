@@ -12,6 +12,7 @@ import { type Pool, quoteIdent, quoteTable } from '../db/pool.ts'
 import type { ProjectConfig } from '../define/index.ts'
 import { asError, isRescoreError } from '../errors.ts'
 import type { PathColumn } from '../graph/path-columns.ts'
+import { examineUnpublished } from './doctor-unpublished.ts'
 
 export interface Problem {
   readonly check: string
@@ -217,6 +218,7 @@ const CHECKS: readonly (readonly [string, Check])[] = [
   ['tables', identities],
   ['indexes', indexes],
   ['slot', slotState],
+  ['too large for Kafka', ({ pool }) => examineUnpublished(pool)],
   ['models', modelFiles],
   ['connectors', connectors],
 ]

@@ -33,6 +33,7 @@ test('brokers alone are enough', () => {
     replication: null,
     retentionMs: 7 * 24 * 3_600_000,
     longestOutageMs: 3 * 24 * 3_600_000,
+    writing: { compression: 'none', types: { decimal: 'string', time: 'adaptive' } },
   })
 })
 

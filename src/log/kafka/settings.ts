@@ -7,6 +7,8 @@
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { RescoreError } from '../../errors.ts'
+import type { Compression } from './compress.ts'
+import { DEFAULT_TYPES, type EncodeTypes } from './encode-types.ts'
 import { Secret } from './secret.ts'
 
 export type SaslSettings =
@@ -39,6 +41,8 @@ export interface KafkaSettings {
   readonly retentionMs: number
   /** How long Rescore may be away without losing changes: retention must be longer. */
   readonly longestOutageMs: number
+  /** How capture writes values and packs records. */
+  readonly writing: { readonly compression: Compression; readonly types: EncodeTypes }
 }
 
 const HOUR_MS = 3_600_000
@@ -79,6 +83,11 @@ const schema = z
     KAFKA_REPLICATION: count.optional(),
     KAFKA_RETENTION_HOURS: hours.default(168),
     KAFKA_LONGEST_OUTAGE_HOURS: hours.default(72),
+    KAFKA_COMPRESSION: z.enum(['none', 'gzip', 'zstd'], 'must be none, gzip or zstd').default('none'),
+    KAFKA_DECIMAL: z
+      .enum(['string', 'precise', 'double'], 'must be string, precise or double')
+      .default(DEFAULT_TYPES.decimal),
+    KAFKA_TIME: z.enum(['adaptive', 'iso'], 'must be adaptive or iso').default(DEFAULT_TYPES.time),
   })
   .superRefine((given, context) => {
     const refuse = (variable: keyof typeof given, message: string) =>
@@ -182,5 +191,6 @@ export function readKafkaSettings(variables: Readonly<Record<string, string | un
     replication: data.KAFKA_REPLICATION ?? null,
     retentionMs: Math.round(data.KAFKA_RETENTION_HOURS * HOUR_MS),
     longestOutageMs: Math.round(data.KAFKA_LONGEST_OUTAGE_HOURS * HOUR_MS),
+    writing: { compression: data.KAFKA_COMPRESSION, types: { decimal: data.KAFKA_DECIMAL, time: data.KAFKA_TIME } },
   }
 }
