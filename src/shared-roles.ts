@@ -6,7 +6,7 @@
  */
 import { readCarrier } from './capture/carrier.ts'
 import { publishChanges } from './capture/publishing.ts'
-import { ensureCapture } from './capture/slot.ts'
+import { endOtherReaders, ensureCapture } from './capture/slot.ts'
 import { BudgetBook } from './connect/budget.ts'
 import type { ConnectReport } from './connect/options.ts'
 import { superviseConnector } from './connect/supervise.ts'
@@ -14,7 +14,7 @@ import { sleep } from './db/backoff.ts'
 import { type RoleState, runAsLeader } from './db/leader.ts'
 import { isRetriableDbError } from './db/pool.ts'
 import { asError } from './errors.ts'
-import { capturedTables, featureTables } from './graph/captured-tables.ts'
+import { capturedTables, featureTables, filledTables } from './graph/captured-tables.ts'
 import { pathColumns } from './graph/path-columns.ts'
 import { wantSweepOfAll } from './log/kafka/positions.ts'
 import { emitBarrier } from './log/stage-position.ts'
@@ -54,11 +54,12 @@ export function runCapture(shared: SharedProcess): RunningPart {
   const { options, pool, graph, kafka, carrier, signal, health, metrics } = shared
   const { config, slot, publication, url, log, faults } = options
   const tables = capturedTables(graph)
-  const filled = config.connectors.flatMap(({ streams }) =>
-    streams.flatMap(({ tables: own }) => own.map(({ id }) => id)),
-  )
-  const work = async (isLeader: AbortSignal) => {
-    await ensureCapture(pool, { slot, publication, carrier, tables, owned: [...filled, ...featureTables(graph)] })
+  const owned = [...filledTables(config), ...featureTables(graph)]
+  const work = async (isLeader: AbortSignal, lost: AbortSignal) => {
+    await ensureCapture(pool, { slot, publication, carrier, tables, owned })
+    // Of a leader that stands still: it has lost the role, and does not know it yet.
+    const others = await endOtherReaders(pool, slot)
+    if (others > 0) log.warn({ slot }, 'The slot was still read by another process, whose connection was ended.')
     // What was written before there was a slot only a sweep sees; one that ran before the slot was made saw too little.
     await wantSweepOfAll(pool, ['recompute', 'score'])
     // Whoever waited already has a barrier that no slot kept.
@@ -73,6 +74,7 @@ export function runCapture(shared: SharedProcess): RunningPart {
       prefix: options.kafka.prefix,
       ...options.kafka.writing,
       signal: isLeader,
+      lost,
       onReady: () => health.set('capture', 'running'),
       onPublished: (records, bytes) => metrics.published(records, bytes),
       onError: (error, retryInMs) =>

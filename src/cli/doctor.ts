@@ -23,15 +23,15 @@ export function doctorCommand(signal: AbortSignal): Command {
       await pool.query('select 1')
       const config = await loadProject(process.cwd())
       const graph = compileGraph(config)
-      const tables = graph.tables.map((table) => table.id)
       const settings = readKafkaSettings(process.env)
       const problems = [
         ...(await examine({
           pool,
           config,
-          tables,
+          tables: graph.tables,
           paths: pathColumns(graph),
           slot: environment.RESCORE_SLOT,
+          publication: environment.RESCORE_PUBLICATION,
           signal,
         })),
       ]

@@ -12,16 +12,19 @@ import { runAsLeader } from '../../db/leader.ts'
 import { isRetriableDbError, type Pool } from '../../db/pool.ts'
 import { asError, isRescoreError } from '../../errors.ts'
 import type { Faults } from '../../faults.ts'
+import type { Lane } from '../lane.ts'
 import type { Source } from '../log.ts'
 import type { Report, Stage } from '../stage.ts'
 import { readFound } from './beginning.ts'
 import { registerZstd } from './compress.ts'
 import type { PartitionHandler } from './consume.ts'
 import { runGroup } from './consume-group.ts'
+import { runLane } from './consume-lane.ts'
 import { PartitionRunner } from './consume-partition.ts'
 import { runSweeps } from './consume-sweep.ts'
 import type { KafkaRecord, KindOf } from './decode.ts'
 import { ensurePartitions } from './partitions.ts'
+import { persevere } from './persevere.ts'
 import { whileHeld } from './positions.ts'
 import { Reflector } from './positions-reflected.ts'
 
@@ -36,6 +39,8 @@ export interface KafkaStageOptions<Work> {
   readonly url: string
   /** Called for as many as are applied at once, and one for the sweeps. */
   readonly createStage: () => Stage<Work>
+  /** Given turns beside the changes, in every process. */
+  readonly lane?: Lane | undefined
   /** Another stage follows this one. */
   readonly isFollowed: boolean
   readonly signal: AbortSignal
@@ -93,10 +98,12 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
 
   /** Definitions first, then a row for every partition there is. */
   async prepare(): Promise<void> {
-    const { pool, kafka, topics } = this.#options
+    const { pool, kafka, topics, signal } = this.#options
     const [stage] = this.#idle
     if (stage !== undefined) await whileHeld(pool, this.#name, () => stage.deploy(pool))
-    await ensurePartitions(pool, this.#name, await readFound(kafka, [...topics.keys()], 'low'))
+    const look = () => readFound(kafka, [...topics.keys()], 'low')
+    const found = await persevere(look, { signal, onError: (error) => this.#reportError(asError(error)) })
+    await ensurePartitions(pool, this.#name, found)
   }
 
   async run(): Promise<void> {
@@ -126,6 +133,11 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
         ...(this.#options.sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs: this.#options.sessionTimeoutMs }),
       }),
     ]
+    const { lane } = this.#options
+    const { settings } = sweeps.stage
+    const stage = { name: this.#name, settings }
+    if (lane !== undefined)
+      parts.push(runLane({ pool, lane, stage, backlog: () => this.backlog(), report, faults }, over))
     const outcomes = await Promise.allSettled(
       parts.map((part) => part.finally(() => ending.abort(new Error('Another part of the stage has ended.')))),
     )
