@@ -36,6 +36,8 @@ export const BUGS = [
   'keys-not-held',
   /** A worker computes what another has computed with the same changes in sight. */
   'computed-again',
+  /** A stage vouches for changes before it has applied them; over Kafka, for what its furthest partition has handled. */
+  'reflected-early',
   /** A piece of a backfill is taken off the list before it is done. */
   'chunk-before-work',
   /** How far a Debezium connector has come is held against ends of its topics from before. */

@@ -23,6 +23,7 @@ import { startCommand } from './start.ts'
 import { statusCommand } from './status.ts'
 import { syncCommand } from './sync.ts'
 import { topicsCommand } from './topics.ts'
+import { unpublishedCommand } from './unpublished.ts'
 import { verifyCommand } from './verify.ts'
 import { waitCommand } from './wait.ts'
 
@@ -56,6 +57,7 @@ export function createProgram(signal: AbortSignal): Command {
     connectorCommand(signal),
     syncCommand(signal),
     rejectsCommand(signal),
+    unpublishedCommand(),
   ]
   for (const command of commands) program.addCommand(command)
   for (const command of [program, ...commands]) command.exitOverride().showHelpAfterError('(see --help)')

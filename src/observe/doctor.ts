@@ -15,6 +15,7 @@ import type { ProjectConfig, Table } from '../define/index.ts'
 import { asError, isRescoreError } from '../errors.ts'
 import { filledTables } from '../graph/captured-tables.ts'
 import type { PathColumn } from '../graph/path-columns.ts'
+import { examineUnpublished } from './doctor-unpublished.ts'
 
 export interface Problem {
   readonly check: string
@@ -212,6 +213,7 @@ const CHECKS: readonly (readonly [string, Check])[] = [
   ['tables', watched],
   ['indexes', indexes],
   ['slot', slotState],
+  ['too large for Kafka', ({ pool }) => examineUnpublished(pool)],
   ['models', modelFiles],
   ['connectors', connectors],
 ]

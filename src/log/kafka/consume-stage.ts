@@ -16,6 +16,7 @@ import type { Lane } from '../lane.ts'
 import type { Source } from '../log.ts'
 import type { Report, Stage } from '../stage.ts'
 import { readFound } from './beginning.ts'
+import { registerZstd } from './compress.ts'
 import { runConnectorProgress } from './connect-progress.ts'
 import type { PartitionHandler } from './consume.ts'
 import { runGroup } from './consume-group.ts'
@@ -246,6 +247,7 @@ export interface RunningKafkaStage {
 
 /** Deploys the definitions and makes the positions; nothing is read before `run`. */
 export async function openKafkaStage<Work>(options: KafkaStageOptions<Work>): Promise<RunningKafkaStage> {
+  registerZstd()
   const stage = new KafkaStage(options)
   await stage.prepare()
   return { waiting: stage, run: () => stage.run() }
