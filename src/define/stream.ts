@@ -69,6 +69,18 @@ export interface DueOptions {
   readonly limit: number
 }
 
+export interface AbsentOptions {
+  /** Its one key column is a bigint. */
+  readonly table: Table
+  /** Exclusive; null: from the lowest key. */
+  readonly after: bigint | null
+  /** Inclusive; null: to the highest key. */
+  readonly upTo: bigint | null
+  readonly present: readonly bigint[]
+  /** Most keys answered, the lowest first. */
+  readonly limit: number
+}
+
 export interface ReadContext extends SourceContext {
   /** What was remembered under these names and committed; names never remembered are not in it. */
   recall(names: readonly string[]): Promise<ReadonlyMap<string, string>>
@@ -77,6 +89,13 @@ export interface ReadContext extends SourceContext {
    * come; the longest due first.
    */
   due(options: DueOptions): Promise<readonly string[]>
+  /**
+   * Keys of stored rows of a range that are not among `present`, ascending. That a list leaves a record out is a
+   * suspicion and no more: read it by id before it is deleted.
+   */
+  absent(options: AbsentOptions): Promise<readonly bigint[]>
+  /** Rows of a source table. */
+  size(table: Table): Promise<number>
 }
 
 export interface SyncContext<S> extends ReadContext {
@@ -114,6 +133,8 @@ export interface Stream<S = unknown> {
   check?(context: SourceContext): Promise<readonly ConnectorProblem[]>
   /** The state from which a run reads everything modified since then: for `rescore sync --since`. */
   stateSince?(ms: number): S
+  /** The state from which a run reads everything: for `rescore sync --full`. Default: none, as if it had never run. */
+  stateFull?(): S
 }
 
 /** Fixes the types of one stream's state. */

@@ -4,6 +4,7 @@ import { singerSpec } from '../singer/conformance.ts'
 import { whyNoPython } from '../singer/python.ts'
 import { acmeFixture } from './acme.ts'
 import { acme } from './acme-connector.ts'
+import { filesSpec } from './files.ts'
 import { hubspotSpec } from './hubspot.ts'
 
 export const SPECS: readonly ConformanceSpec[] = [
@@ -14,4 +15,5 @@ export const SPECS: readonly ConformanceSpec[] = [
     fixture: acmeFixture,
   },
   ...(whyNoPython === undefined ? [singerSpec()] : []),
+  filesSpec,
 ]
