@@ -14,6 +14,8 @@ export const BUGS = [
   'confirm-too-early',
   /** The position is committed in a transaction of its own before the effects. */
   'position-before-effects',
+  /** A worker moves the position of a partition from wherever it stands, not only from where it read on. */
+  'position-not-compared',
   /** A derived row is overwritten whatever snapshot the new value comes from. */
   'no-version-guard',
   /** A moved child touches only its new parent. */
@@ -36,6 +38,8 @@ export const BUGS = [
   'computed-again',
   /** How far a Debezium connector has come is held against ends of its topics from before. */
   'ends-of-before',
+  /** A piece of a backfill is taken off the list before it is done. */
+  'chunk-before-work',
 ] as const
 export type Bug = (typeof BUGS)[number]
 

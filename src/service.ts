@@ -6,7 +6,9 @@
  * signal. Killing the process at any point is safe: positions, effects and checkpoints are committed together.
  */
 import { Capture } from './capture/capture.ts'
-import { ensureCapture } from './capture/slot.ts'
+import { refuseDebezium } from './capture/debezium.ts'
+import { endOtherReaders, ensureCapture } from './capture/slot.ts'
+import { assertWatchable } from './capture/watchable.ts'
 import { BudgetBook } from './connect/budget.ts'
 import type { ConnectFaults, ConnectLog, ConnectReport } from './connect/options.ts'
 import { prepareConnector } from './connect/runner.ts'
@@ -16,9 +18,9 @@ import { migrate } from './db/migrate.ts'
 import { createPool, type Pool } from './db/pool.ts'
 import type { ProjectConfig } from './define/index.ts'
 import { prepareDeliveries } from './deliver/prepare.ts'
-import { asError, RescoreError } from './errors.ts'
+import { asError } from './errors.ts'
 import type { Faults } from './faults.ts'
-import { capturedTables, featureTables } from './graph/captured-tables.ts'
+import { capturedTables, featureTables, filledTables } from './graph/captured-tables.ts'
 import { compileGraph } from './graph/compile.ts'
 import type { Graph } from './graph/graph.ts'
 import { pathColumns } from './graph/path-columns.ts'
@@ -34,7 +36,7 @@ import { outsideParts } from './outside.ts'
 import { createRecomputeStage, type RecomputeStage } from './recompute/stage.ts'
 import { loadModels, type ModelSet } from './score/registry.ts'
 import { createScoreStage, type ScoreStage } from './score/stage.ts'
-import { finish, type RunningPart, watchConnectors } from './service-parts.ts'
+import { backfillLane, finish, keepLease, type RunningPart, watchConnectors } from './service-parts.ts'
 
 export interface ServiceOptions {
   readonly url: string
@@ -68,7 +70,7 @@ export interface Service {
 }
 
 /** A machine that stands still in a transaction holds its locks no longer than this; computing a batch takes seconds. */
-const IDLE_IN_TRANSACTION_MS = 60_000
+const STANDS_STILL_MS = 60_000
 
 type Deployable = Pick<Stage<unknown>, 'deploy'>
 
@@ -84,15 +86,18 @@ async function prepare(pool: Pool, options: ServiceOptions, graph: Graph, stages
   for (const connector of config.connectors) {
     await prepareConnector({ pool, connector, foreignKeys: pathColumns(graph) })
   }
+  const filled = filledTables(config)
+  await assertWatchable(pool, graph.tables, { publication, filled })
   for (const stage of stages) await stage.deploy(pool)
   await prepareDeliveries(pool, graph, config.deliver ?? [])
-  const filled = config.connectors.flatMap(({ streams }) => streams.flatMap(({ tables }) => tables.map(({ id }) => id)))
   await ensureCapture(pool, {
     slot,
     publication,
     tables: [...capturedTables(graph), POSITIONS],
     owned: [...filled, ...featureTables(graph), POSITIONS],
   })
+  // Of a service that stands still: it has lost the lease, and does not know it yet.
+  await endOtherReaders(pool, slot)
 }
 
 /**
@@ -101,7 +106,7 @@ async function prepare(pool: Pool, options: ServiceOptions, graph: Graph, stages
  */
 export async function startService(options: ServiceOptions): Promise<Service> {
   const { url, config, log, health = new Health(), metrics = new Metrics() } = options
-  if (config.capture === 'debezium') throw noTopics()
+  refuseDebezium(config)
   const failure = new AbortController()
   const signal = AbortSignal.any([options.signal, failure.signal])
   const graph = compileGraph(config)
@@ -110,17 +115,16 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     url,
     applicationName: 'rescore',
     max: 12,
-    idleInTransactionMs: IDLE_IN_TRANSACTION_MS,
+    standsStillMs: STANDS_STILL_MS,
     onError: onPoolError,
   })
   let models: ModelSet | null = null
   try {
     models = await loadModels(config.models, { signal })
-    const lease = await acquireLease(url, signal)
-    const keeping = lease.keep(signal)
+    const lease = keepLease(await acquireLease(url, signal))
     try {
       const parts = await wire({ ...options, signal, metrics }, pool, graph, models)
-      const running = [{ name: 'lease', ended: keeping }, ...parts.running]
+      const running = [lease.until(parts.running), ...parts.running]
       for (const { name } of running) health.set(name, 'running')
       health.started()
       const cleanUp = async () => {
@@ -130,22 +134,13 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       return { graph, pool, recompute: parts.recompute, score: parts.score, done }
     } catch (error) {
       failure.abort(error)
-      await keeping.catch((lost: Error) => log.warn({ error: lost.message }, 'The lease was lost.'))
+      await lease.release().catch((lost: Error) => log.warn({ error: lost.message }, 'The lease was lost.'))
       throw error
     }
   } catch (error) {
     await Promise.all([models?.[Symbol.asyncDispose](), pool.end()])
     throw error
   }
-}
-
-function noTopics(): RescoreError {
-  return new RescoreError({
-    code: 'CONFIG_CAPTURE',
-    fate: 'stop',
-    message: "capture: 'debezium' reads the topics of a Debezium connector, and without Kafka there are none.",
-    mend: 'Set KAFKA_BROKERS and run `rescore start`, or take capture out of rescore.config.ts.',
-  })
 }
 
 function landingFaults(faults: Faults): ConnectFaults {
@@ -166,7 +161,7 @@ async function wire(
     metrics.stageEvent(event)
     options.report?.(event)
   }
-  const recompute = createRecomputeStage({ graph, report, strict })
+  const recompute = createRecomputeStage({ graph, report, strict, ...config.backfill })
   const score = createScoreStage({ graph, models, report })
   await prepare(pool, options, graph, [recompute, score])
   // Of all stages before any runs: who waits for the reflected position must not see only some of them.
@@ -233,7 +228,10 @@ async function wire(
   const outside = await outsideParts({ ...connectors, config, faults })
   const running: readonly RunningPart[] = [
     { name: 'capture', ended: capture.run() },
-    { name: recompute.name, ended: runStage({ ...shared, stage: recompute }) },
+    {
+      name: recompute.name,
+      ended: runStage({ ...shared, stage: recompute, lane: backfillLane({ pool, graph, log }, recompute) }),
+    },
     {
       name: score.name,
       ended: runStage({ ...shared, stage: score, maxEntries: maxEntries ?? SCORE_ENTRIES }),

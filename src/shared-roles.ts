@@ -8,7 +8,7 @@ import { readCarrier } from './capture/carrier.ts'
 import { followDebezium } from './capture/debezium.ts'
 import { ensureIdentities, type WatchedTables } from './capture/publication.ts'
 import { publishChanges } from './capture/publishing.ts'
-import { ensureCapture } from './capture/slot.ts'
+import { endOtherReaders, ensureCapture } from './capture/slot.ts'
 import { BudgetBook } from './connect/budget.ts'
 import type { ConnectReport } from './connect/options.ts'
 import { superviseConnector } from './connect/supervise.ts'
@@ -16,7 +16,7 @@ import { sleep } from './db/backoff.ts'
 import { type RoleState, runAsLeader } from './db/leader.ts'
 import { isRetriableDbError } from './db/pool.ts'
 import { asError } from './errors.ts'
-import { capturedTables, featureTables } from './graph/captured-tables.ts'
+import { capturedTables, featureTables, filledTables } from './graph/captured-tables.ts'
 import { pathColumns } from './graph/path-columns.ts'
 import { wantSweepOfAll } from './log/kafka/positions.ts'
 import { emitBarrier } from './log/stage-position.ts'
@@ -54,19 +54,19 @@ export async function untilCaptured({ pool, signal }: SharedProcess): Promise<vo
 }
 
 function watchedTables({ options, graph }: SharedProcess): WatchedTables {
-  const filled = options.config.connectors.flatMap(({ streams }) =>
-    streams.flatMap(({ tables }) => tables.map(({ id }) => id)),
-  )
-  const { publication } = options
-  return { publication, tables: capturedTables(graph), owned: [...filled, ...featureTables(graph)] }
+  const { config, publication } = options
+  return { publication, tables: capturedTables(graph), owned: [...filledTables(config), ...featureTables(graph)] }
 }
 
 export function runCapture(shared: SharedProcess): RunningPart {
   const { options, pool, kafka, carrier, signal, health, metrics } = shared
   const { slot, publication, url, log, faults } = options
   const watched = watchedTables(shared)
-  const work = async (isLeader: AbortSignal) => {
+  const work = async (isLeader: AbortSignal, lost: AbortSignal) => {
     await ensureCapture(pool, { ...watched, slot, carrier })
+    // Of a leader that stands still: it has lost the role, and does not know it yet.
+    const others = await endOtherReaders(pool, slot)
+    if (others > 0) log.warn({ slot }, 'The slot was still read by another process, whose connection was ended.')
     // What was written before there was a slot only a sweep sees; one that ran before the slot was made saw too little.
     await wantSweepOfAll(pool, ['recompute', 'score'])
     // Whoever waited already has a barrier that no slot kept.
@@ -80,6 +80,7 @@ export function runCapture(shared: SharedProcess): RunningPart {
       tables: watched.tables,
       prefix: options.kafka.prefix,
       signal: isLeader,
+      lost,
       onReady: () => health.set('capture', 'running'),
       onPublished: (records, bytes) => metrics.published(records, bytes),
       onError: (error, retryInMs) =>

@@ -8,9 +8,11 @@ import { featureTables } from './graph/captured-tables.ts'
 import type { Graph } from './graph/graph.ts'
 import { openKafkaStage, type RunningKafkaStage } from './log/kafka/consume-stage.ts'
 import { groupId, topicName } from './log/kafka/topics.ts'
+import type { Lane } from './log/lane.ts'
 import { type AssignedPartition, StageStatusWriter } from './observe/stage-status.ts'
 import { createRecomputeStage } from './recompute/stage.ts'
 import { createScoreStage } from './score/stage.ts'
+import { backfillLane } from './service-parts.ts'
 import type { AnyStage, SharedProcess } from './shared-process.ts'
 
 /** Leaves the rest of what a process has to stop in (25 s) to leaving the group and closing. */
@@ -45,6 +47,7 @@ function openStage<Work>(
     readonly createStage: Parameters<typeof openKafkaStage<Work>>[0]['createStage']
     readonly kindOf: (table: string, column: string) => string | undefined
     readonly isFollowed: boolean
+    readonly lane?: Lane
   },
 ): Promise<RunningKafkaStage> {
   const { kafka, options, pool, graph, signal, report } = shared
@@ -78,10 +81,14 @@ function remembering<S extends AnyStage>({ stages }: SharedProcess, create: () =
 }
 
 export function openRecompute(shared: SharedProcess): Promise<RunningKafkaStage> {
-  const { graph, report, options } = shared
+  const { graph, report, options, pool } = shared
   const tables = new Map(graph.tables.map((table) => [table.id, table]))
+  const create = remembering(shared, () =>
+    createRecomputeStage({ graph, report, strict: options.strict ?? false, ...options.config.backfill }),
+  )
   return openStage(shared, 'recompute', {
-    createStage: remembering(shared, () => createRecomputeStage({ graph, report, strict: options.strict ?? false })),
+    createStage: create,
+    lane: backfillLane({ pool, graph, log: options.log }, create()),
     kindOf: (table, column) => tables.get(table)?.columns[column]?.kind,
     isFollowed: true,
   })

@@ -78,6 +78,7 @@ const FITS: Readonly<Record<Exclude<ColumnKind, 'text'>, readonly string[]>> = {
   date: ['date', 'datetime'],
   timestamp: ['date', 'datetime'],
   json: ['json', 'string'],
+  uuid: ['string'],
 }
 
 function fits(kind: ColumnKind, property: PropertyDefinition): boolean {

@@ -4,7 +4,7 @@
  * Invariants: the publication holds exactly the watched tables, whole rows of them, with every kind of change; each has
  * replica identity FULL: set on tables that Rescore made, asked of the user for all others. Every step can be repeated.
  */
-import { type Pool, quoteIdent, quoteTable } from '../db/pool.ts'
+import { type Pool, quoteIdent, quoteTable, withTransaction } from '../db/pool.ts'
 import { RescoreError } from '../errors.ts'
 
 export interface WatchedTables {
@@ -71,26 +71,37 @@ export async function ensureIdentities(pool: Pool, watched: WatchedTables): Prom
   }
 }
 
+/**
+ * Tables are added and taken out one by one, never set anew as a list: PostgreSQL asks who adds a table to own it, and one
+ * that its owner or a superuser has added stays as it is.
+ */
 export async function ensurePublication(pool: Pool, { publication, tables }: WatchedTables): Promise<void> {
-  const wanted = [...new Set(tables)].sort()
-  const list = wanted.map(quoteTable).join(', ')
-  const { rows } = await pool.query<{ tables: string[]; narrowed: boolean; every: boolean }>(
+  const name = quoteIdent(publication)
+  const wanted = new Set(tables)
+  const list = (ids: readonly string[]) => ids.map(quoteTable).join(', ')
+  const { rows } = await pool.query<{ tables: string[]; narrowed: string[]; every: boolean }>(
     `select coalesce(array_agg(n.nspname || '.' || c.relname) filter (where c.oid is not null), '{}') as tables,
-            coalesce(bool_or(r.prqual is not null or r.prattrs is not null), false) as narrowed,
+            coalesce(array_agg(n.nspname || '.' || c.relname)
+              filter (where r.prqual is not null or r.prattrs is not null), '{}') as narrowed,
             p.pubinsert and p.pubupdate and p.pubdelete and p.pubtruncate as every
      from pg_publication p left join pg_publication_rel r on r.prpubid = p.oid
      left join pg_class c on c.oid = r.prrelid left join pg_namespace n on n.oid = c.relnamespace
      where p.pubname = $1 group by p.oid`,
     [publication],
   )
-  const found = rows[0]
+  const [found] = rows
   if (found === undefined) {
-    await pool.query(`create publication ${quoteIdent(publication)} for table ${list}`)
+    await pool.query(`create publication ${name} for table ${list([...wanted].sort())}`)
     return
   }
-  const isSame = found.tables.sort().join('\n') === wanted.join('\n')
-  if (!isSame || found.narrowed) await pool.query(`alter publication ${quoteIdent(publication)} set table ${list}`)
-  if (!found.every) {
-    await pool.query(`alter publication ${quoteIdent(publication)} set (publish = 'insert, update, delete, truncate')`)
-  }
+  const kept = new Set(found.tables.filter((id) => wanted.has(id) && !found.narrowed.includes(id)))
+  const gone = found.tables.filter((id) => !kept.has(id)).sort()
+  const added = [...wanted].filter((id) => !kept.has(id)).sort()
+  await withTransaction(pool, {}, async (client) => {
+    if (gone.length > 0) await client.query(`alter publication ${name} drop table ${list(gone)}`)
+    if (added.length > 0) await client.query(`alter publication ${name} add table ${list(added)}`)
+    if (!found.every) {
+      await client.query(`alter publication ${name} set (publish = 'insert, update, delete, truncate')`)
+    }
+  })
 }

@@ -41,6 +41,8 @@ export interface PublishOptions extends SlotOptions {
    * there and a clean stop publishes next to nothing again. Default 5 s; then it is left as a crash would leave it.
    */
   readonly drainMs?: number
+  /** Aborts when another may capture: what was read and not sent is left to that one, without a drain. */
+  readonly lost?: AbortSignal
   /** Version of this program, as `source.version`. */
   readonly version?: string
   /** Called once the topics are known and replication begins. */
@@ -54,7 +56,7 @@ export async function publishChanges(options: PublishOptions): Promise<void> {
   const { pool, prefix, signal, tables, types = DEFAULT_TYPES, topicOf = (table) => topicName(prefix, table) } = options
   // Whichever of the two loops ends takes the other with it; publishing outlives the signal while it drains.
   const ending = new AbortController()
-  const over = ending.signal
+  const over = options.lost === undefined ? ending.signal : AbortSignal.any([ending.signal, options.lost])
   const endNow = () => ending.abort(signal.reason)
   signal.addEventListener('abort', endNow, { once: true })
   if (signal.aborted) endNow()

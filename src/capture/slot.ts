@@ -6,11 +6,14 @@
  * slot of another database is never dropped. Every step can be repeated after a crash.
  */
 import { formatLsn, parseLsn } from '../db/lsn.ts'
-import { type Pool, quoteTable, withTransaction } from '../db/pool.ts'
+import { type Pool, quoteTable, sqlState, withTransaction } from '../db/pool.ts'
 import { RescoreError } from '../errors.ts'
 import { type Carrier, EMBEDDED, refuseOtherCarrier } from './carrier.ts'
 import { type Identity, identify, RESYNC, readLeft, recogniseDatabase, refuse } from './identity.ts'
 import { ensureIdentities, ensurePublication, type WatchedTables } from './publication.ts'
+
+/** insufficient_privilege */
+const NO_PRIVILEGE = '42501'
 
 export interface CaptureSetup extends WatchedTables {
   readonly slot: string
@@ -118,6 +121,25 @@ export async function recognise(pool: Pool, slotName: string): Promise<{ readonl
     )
   }
   return { confirmedLsn: parseLsn(left.confirmed) }
+}
+
+/**
+ * Ends whatever still reads the slot, for who has just become the one to read it: the connection of a process that stands
+ * still lives on until PostgreSQL's wal_sender_timeout, or for ever without one. Without the right to, it is waited for.
+ * @returns how many
+ */
+export async function endOtherReaders(pool: Pool, slot: string): Promise<number> {
+  try {
+    const { rowCount } = await pool.query(
+      `select pg_terminate_backend(active_pid) from pg_replication_slots
+       where slot_name = $1 and database = current_database() and active_pid is not null`,
+      [slot],
+    )
+    return rowCount ?? 0
+  } catch (error) {
+    if (sqlState(error) === NO_PRIVILEGE) return 0
+    throw error
+  }
 }
 
 /** @throws RescoreError of fate `stop` when the set-up is not usable or the database is not the one Rescore left */

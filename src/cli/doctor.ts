@@ -31,9 +31,10 @@ export function doctorCommand(signal: AbortSignal): Command {
         ...(await examine({
           pool,
           config,
-          tables: config.capture === 'debezium' ? captured : graph.tables.map((table) => table.id),
+          tables: graph.tables,
           paths: pathColumns(graph),
           slot,
+          publication,
           signal,
         })),
       ]

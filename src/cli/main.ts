@@ -3,6 +3,7 @@
  * Invariant: every failure is printed with code, message and mend; the first Ctrl-C asks, the second forces.
  */
 import { Command, CommanderError } from 'commander'
+import { backfillCommand, backfillsCommand } from './backfill.ts'
 import { connectorCommand } from './connector.ts'
 import { connectorsCommand } from './connectors.ts'
 import { deliverCommand } from './deliver.ts'
@@ -13,6 +14,7 @@ import { explainCommand } from './explain.ts'
 import { initCommand } from './init.ts'
 import { migrateCommand } from './migrate.ts'
 import { printError } from './output.ts'
+import { planCommand } from './plan.ts'
 import { rejectsCommand } from './rejects.ts'
 import { resyncCommand } from './resync.ts'
 import { onSignals } from './signals.ts'
@@ -42,6 +44,9 @@ export function createProgram(signal: AbortSignal): Command {
     waitCommand(signal),
     verifyCommand(signal),
     doctorCommand(signal),
+    planCommand(signal),
+    backfillCommand(signal),
+    backfillsCommand(),
     resyncCommand(signal),
     topicsCommand(signal),
     connectorsCommand(),

@@ -49,6 +49,7 @@ export function sourceContext(
     random: options.waiting?.random ?? Math.random,
     signal,
     log: { info: write('info'), warn },
+    conceal: (secret) => redactor.add(secret),
     call,
     async http(request) {
       const { http, budgets } = connector

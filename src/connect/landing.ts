@@ -106,8 +106,8 @@ async function applyRun(client: Queryable, identity: StreamIdentity, run: readon
       await saveAlias(client, table, keyText(table, message.from), keyText(table, message.into))
     }
     if (message.op === 'sweep') written += await sweepRange(client, table, message)
-    if (message.op === 'listed') await saveListed(client, table, message.listing, message.keys)
-    if (message.op === 'unlisted') written += await deleteUnlisted(client, table, message.listing)
+    if (message.op === 'listed') await saveListed(client, message)
+    if (message.op === 'unlisted') written += await deleteUnlisted(client, message)
     if (message.op === 'reject') await saveReject(client, identity, message)
     if (message.op === 'schema') await saveFields(client, identity, message)
   }

@@ -15,6 +15,7 @@
  * | date()      | date             | string, YYYY-MM-DD                           |
  * | timestamp() | timestamptz      | number, milliseconds since 1970 UTC          |
  * | json()      | jsonb            | unknown                                      |
+ * | uuid()      | uuid             | string, lower case                           |
  */
 
 export type ColumnKind =
@@ -28,6 +29,7 @@ export type ColumnKind =
   | 'date'
   | 'timestamp'
   | 'json'
+  | 'uuid'
 
 /** `T` is the type a compute function sees, `null` included unless `.notNull()`. */
 export interface Column<T = unknown> {
@@ -55,6 +57,7 @@ export const boolean = () => column<boolean>('boolean')
 export const date = () => column<string>('date')
 export const timestamp = () => column<number>('timestamp')
 export const json = () => column<unknown>('json')
+export const uuid = () => column<string>('uuid')
 
 export const POSTGRES_TYPE = {
   text: 'text',
@@ -67,6 +70,7 @@ export const POSTGRES_TYPE = {
   date: 'date',
   timestamp: 'timestamptz',
   json: 'jsonb',
+  uuid: 'uuid',
 } as const satisfies Record<ColumnKind, string>
 
 export type Columns = Readonly<Record<string, Column>>

@@ -14,6 +14,12 @@ export interface ProjectConfig {
   readonly webhooks?: WebhookListener | undefined
   /** Who brings changes of the database into Kafka. Missing: Rescore. */
   readonly capture?: CapturedBy | undefined
+  readonly backfill?: BackfillSpec | undefined
+}
+
+export interface BackfillSpec {
+  /** A deployment that makes more rows of an entity stale than this recomputes them only once it is approved. */
+  readonly approveAbove: number
 }
 
 /** `debezium`: topics that a Debezium connector writes are read, and Rescore opens no replication slot of its own. */
@@ -33,6 +39,8 @@ export interface ProjectSpec {
   readonly deliver?: readonly Delivery[]
   readonly webhooks?: WebhookListener
   readonly capture?: CapturedBy
+  /** Default: to be approved above 100,000 rows of an entity. */
+  readonly backfill?: BackfillSpec
 }
 
 function isFeature(value: unknown): value is AnyFeature {
@@ -45,6 +53,6 @@ export function defineConfig(spec: ProjectSpec): ProjectConfig {
   const features = spec.features.flatMap((entry) =>
     isFeature(entry) ? [entry] : Object.values(entry).filter(isFeature),
   )
-  const { connectors = [], models = [], deliver = [], webhooks, capture } = spec
-  return { connectors, features: [...new Set(features)], models, deliver, webhooks, capture }
+  const { connectors = [], models = [], deliver = [], webhooks, backfill, capture } = spec
+  return { connectors, features: [...new Set(features)], models, deliver, webhooks, backfill, capture }
 }

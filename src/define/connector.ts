@@ -4,10 +4,11 @@
  */
 import type { HttpRequest, HttpSettings } from './http.ts'
 import type { RestStream } from './rest.ts'
+import type { SingerStream } from './singer.ts'
 import type { Budget, SourceContext, Stream } from './stream.ts'
 import type { WebhookReceiver } from './webhook.ts'
 
-export type AnyStream = Stream | RestStream
+export type AnyStream = Stream | RestStream | SingerStream
 
 export interface ConnectorProblem {
   readonly code: string

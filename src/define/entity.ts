@@ -46,8 +46,8 @@ export function defineEntity<C extends Columns>(spec: { readonly name: string; r
       `Entity '${name}' needs a table with a one-column key; '${table.id}' has ${table.key.join(', ')}.`,
     )
   }
-  if (!['text', 'integer', 'bigint'].includes(columnOf(table, key).kind)) {
-    throw new TypeError(`The key of entity '${name}', ${table.id}.${key}, must be text, integer or bigint.`)
+  if (!['text', 'integer', 'bigint', 'uuid'].includes(columnOf(table, key).kind)) {
+    throw new TypeError(`The key of entity '${name}', ${table.id}.${key}, must be text, integer, bigint or uuid.`)
   }
   const inputs = Object.keys(table.columns).map((column) => [column, { input: 'column', table, column }])
   return {

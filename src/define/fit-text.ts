@@ -22,6 +22,8 @@ function whole(value: string, bits: 32n | 64n): string | undefined {
   return exact >= -limit && exact < limit ? exact.toString() : undefined
 }
 
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
 const DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 
 /** Counted by hand: a load asks this for every version of every value, and a Date costs four times as much. */
@@ -89,6 +91,8 @@ export function fitText(kind: ColumnKind, value: string): CellValue | undefined 
       return timestamp(trimmed)?.slice(0, 10)
     case 'timestamp':
       return timestamp(trimmed)
+    case 'uuid':
+      return UUID.test(trimmed) ? trimmed.toLowerCase() : undefined
     case 'json':
       return jsonValue(trimmed)
   }

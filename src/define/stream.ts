@@ -7,6 +7,7 @@
  * makes a run repeatable. (3) A state of unknown shape is refused, never restarted from scratch silently.
  */
 import type { z } from 'zod'
+import type { ConnectorProblem } from './connector.ts'
 import type { HttpAnswer, HttpRequest } from './http.ts'
 import type { Message, SourceRow } from './message.ts'
 import type { Table } from './table.ts'
@@ -48,6 +49,8 @@ export interface SourceContext {
     info(fields: object, message: string): void
     warn(fields: object, message: string): void
   }
+  /** A secret that is got while running (a new token): from now on it is kept out of everything that is written down. */
+  conceal(secret: string): void
   /** One call by the connector's `http` settings. @throws SourceError */
   http(request: HttpRequest): Promise<HttpAnswer>
   /**
@@ -107,6 +110,8 @@ export interface Stream<S = unknown> {
    * --ids` and the replay of rejects. Yields no checkpoint.
    */
   read?(context: ReadContext, keys: readonly SourceRow[]): AsyncGenerator<Message<never>, void, void>
+  /** As the connector's own check, for what only the stream can know. */
+  check?(context: SourceContext): Promise<readonly ConnectorProblem[]>
   /** The state from which a run reads everything modified since then: for `rescore sync --since`. */
   stateSince?(ms: number): S
 }

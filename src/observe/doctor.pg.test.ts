@@ -25,9 +25,10 @@ async function problems(
   const found = await examine({
     pool: database.pool,
     config: { connectors, features: [], models },
-    tables: ['crm.people'],
+    tables: [people],
     paths: [{ table: people, column: 'company' }],
     slot,
+    publication: slot,
     signal,
   })
   return found.map(({ check, message, mend }) => ({ check, message, mend }))
@@ -39,8 +40,8 @@ test('each thing that is wrong with the database is named with the statement tha
   expect(await problems(database, slot)).toEqual([
     {
       check: 'tables',
-      message: 'Table "crm"."people" does not exist.',
-      mend: expect.stringContaining('create others'),
+      message: 'Table crm.people does not exist.',
+      mend: expect.stringContaining('Create it'),
     },
     { check: 'slot', message: `The slot '${slot}' does not exist.`, mend: expect.stringContaining('rescore resync') },
   ])

@@ -5,12 +5,15 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { examineTables } from '../capture/watchable.ts'
 import { BudgetBook } from '../connect/budget.ts'
+import { checkConnector } from '../connect/check.ts'
 import { sourceContext } from '../connect/context.ts'
 import { redactorOf } from '../connect/http/redact.ts'
-import { type Pool, quoteIdent, quoteTable } from '../db/pool.ts'
-import type { ProjectConfig } from '../define/index.ts'
+import { type Pool, quoteIdent } from '../db/pool.ts'
+import type { ProjectConfig, Table } from '../define/index.ts'
 import { asError, isRescoreError } from '../errors.ts'
+import { filledTables } from '../graph/captured-tables.ts'
 import type { PathColumn } from '../graph/path-columns.ts'
 
 export interface Problem {
@@ -22,11 +25,12 @@ export interface Problem {
 export interface DoctorOptions {
   readonly pool: Pool
   readonly config: ProjectConfig
-  /** `schema.name` of every table whose changes are read. */
-  readonly tables: readonly string[]
+  /** Every table whose changes are read. */
+  readonly tables: readonly Table[]
   /** Columns that relations are followed through. */
   readonly paths: readonly PathColumn[]
   readonly slot: string
+  readonly publication: string
   readonly signal: AbortSignal
 }
 
@@ -73,41 +77,29 @@ const server: Check = async ({ pool, config }) => {
   return problems
 }
 
-const identities: Check = async ({ pool, tables }) => {
-  const { rows } = await pool.query<{ id: string; identity: string | null }>(
-    `select t.id, c.relreplident as identity from unnest($1::text[]) as t(id)
-     left join pg_class c on c.oid = to_regclass(t.id)`,
-    [tables.map(quoteTable)],
-  )
-  return rows.flatMap(({ id, identity }): Problem[] => {
-    if (identity === 'f') return []
-    if (identity === null) {
-      return [
-        {
-          check: 'tables',
-          message: `Table ${id} does not exist.`,
-          mend: 'rescore start creates what connectors fill; create others.',
-        },
-      ]
-    }
-    return [
-      {
-        check: 'replica identity',
-        message: `Table ${id} does not log old values.`,
-        mend: `alter table ${id} replica identity full;`,
-      },
-    ]
-  })
+const CHECK_OF: Readonly<Record<string, string>> = {
+  CAPTURE_REPLICA_IDENTITY: 'replica identity',
+  CAPTURE_TABLE_RIGHTS: 'privileges',
+  CAPTURE_COLUMN_TYPE: 'columns',
+  CAPTURE_COLUMN_MISSING: 'columns',
+}
+
+const watched: Check = async ({ pool, config, tables, publication }) => {
+  const ours = config.capture === 'debezium' ? null : publication
+  const found = await examineTables(pool, tables, { publication: ours, filled: filledTables(config) })
+  return found.map(({ code, message, mend }) => ({ check: CHECK_OF[code] ?? 'tables', message, mend }))
 }
 
 /** Tables that connectors fill get theirs from them; this is for tables of the user’s own. */
 const indexes: Check = async ({ pool, paths }) => {
+  // Joined by name: a schema the role may not use is another check's business, and would fail this one.
   const { rows } = await pool.query<{ id: string; column: string }>(
-    `select p.id, p.column from unnest($1::text[], $2::text[]) as p(id, "column")
-     join pg_class c on c.oid = to_regclass(p.id)
+    `select format('%I.%I', p.schema, p.name) as id, p.column
+     from unnest($1::text[], $2::text[], $3::text[]) as p(schema, name, "column")
+     join pg_namespace n on n.nspname = p.schema join pg_class c on c.relnamespace = n.oid and c.relname = p.name
      join pg_attribute a on a.attrelid = c.oid and a.attname = p.column
      where not exists (select from pg_index i where i.indrelid = c.oid and i.indkey[0] = a.attnum and i.indpred is null)`,
-    [paths.map(({ table }) => quoteTable(table.id)), paths.map(({ column }) => column)],
+    [paths.map(({ table }) => table.schema), paths.map(({ table }) => table.name), paths.map(({ column }) => column)],
   )
   return rows.map(({ id, column }) => ({
     check: 'indexes',
@@ -199,7 +191,7 @@ const connectors: Check = async ({ config, signal }) => {
     const waiting = { attempts: 1, timeoutMs: CALL_TIMEOUT_MS }
     const context = sourceContext({ connector, signal, log, waiting }, new BudgetBook(), 'check', 'on-demand')
     try {
-      const found = await connector.check(context)
+      const found = await checkConnector(connector, context)
       problems.push(...found.map(({ message, mend }) => ({ check: `connector ${connector.name}`, message, mend })))
     } catch (error) {
       problems.push(asProblem(`connector ${connector.name}`, redactorOf(connector).error(asError(error))))
@@ -218,7 +210,7 @@ function asProblem(check: string, error: unknown): Problem {
 
 const CHECKS: readonly (readonly [string, Check])[] = [
   ['server', server],
-  ['tables', identities],
+  ['tables', watched],
   ['indexes', indexes],
   ['slot', slotState],
   ['models', modelFiles],

@@ -65,6 +65,15 @@ test('what is not known counts as changed', () => {
   expect(affectedBy(blind)['7']).toEqual(expect.arrayContaining(counted ?? []))
 })
 
+test('where the log no longer holds old rows, everything that reads the table is stale, because a row may have moved', () => {
+  const stale = (found: Change) => planAffected(graph, batchOf([found]))?.truncated
+  expect(stale({ ...change('app.deals', 'update', null, deal), changed: null })).toEqual([deals.id])
+  expect(stale(change('app.deals', 'delete', { id: '1' }, null))).toEqual([deals.id])
+  expect(stale(change('app.deals', 'delete', deal, null))).toEqual([])
+  // The key leads on by itself, and an old one is always there.
+  expect(stale({ ...change('app.companies', 'update', null, { id: '1', n: '2' }), changed: null })).toEqual([])
+})
+
 test('both ends of an association are marked, and rows further off are left as traces', () => {
   const link = { company_id: '1', contact_id: 'x', label: 'boss' }
   const found = affectedBy(change('app.company_contacts', 'update', link, { ...link, company_id: '2' }))

@@ -54,7 +54,10 @@ export interface Trace {
 export interface Plan {
   readonly affected: Affected
   readonly traces: readonly Trace[]
-  /** Tables that were truncated: everything that reads them is stale. */
+  /**
+   * Tables that were truncated, or of a row of which the log does not say where it belonged before (their replica identity
+   * is no longer FULL): everything that reads them is stale.
+   */
   readonly truncated: readonly string[]
 }
 
@@ -168,6 +171,19 @@ function valuesOf(column: string, rows: readonly (Row | null)[]): ReadonlySet<st
   return new Set(rows.map((row) => row?.[column]).filter((value) => typeof value === 'string'))
 }
 
+/** Column of the changed row whose values lead on to the entity. */
+function leadingColumn({ path, viaAssociation }: Route, table: Table): string {
+  const hop = path.at(-1)
+  if (hop === undefined || (hop.kind === 'association' && !viaAssociation)) return table.key[0] ?? ''
+  return hop.kind === 'foreign-key' ? hop.column : hop.from
+}
+
+/** Without whole old rows in the log only the key's old values are known: a key that moved brings its old one along. */
+function isOldPlaceUnknown(change: Change, route: Route, table: Table): boolean {
+  const column = leadingColumn(route, table)
+  return change.op !== 'insert' && !table.key.includes(column) && change.before?.[column] === undefined
+}
+
 /** Marks what the change itself tells; returns the trace where it cannot tell. */
 function follow(
   change: Change,
@@ -179,7 +195,7 @@ function follow(
   const hop = route.path.at(-1)
   const isOwnRow = hop === undefined
   const isTarget = hop?.kind === 'association' && !route.viaAssociation
-  const column = isOwnRow || isTarget ? (table.key[0] ?? '') : hop.kind === 'foreign-key' ? hop.column : hop.from
+  const column = leadingColumn(route, table)
   const isOldForgotten = isPlanted('old-parent-forgotten') && change.op === 'update' && !isOwnRow
   const keys = valuesOf(column, isOldForgotten ? [change.after] : [change.before, change.after])
   // The target of an association does not hold its parents: they stand in the association table.
@@ -208,6 +224,7 @@ export function planAffected(graph: Graph, batch: Batch): Plan | null {
     for (const route of watched.routes) {
       const read = readBy(entry, route, watched.table)
       if (read === null) continue
+      if (isOldPlaceUnknown(entry, route, watched.table)) truncated.add(entry.table)
       const trace = follow(entry, { route, table: watched.table, isShared }, read, affected)
       if (trace !== null) traces.push(trace)
     }

@@ -17,6 +17,8 @@ import { areEqual, type Checked, checkValue, type Refusal } from './value.ts'
 
 export interface Failure extends Refusal {
   readonly feature: string
+  /** JSON of what compute was given; null where that is too long. */
+  readonly inputs: string | null
 }
 
 export interface Computed {
@@ -66,7 +68,23 @@ export function demandOf(program: Program, row: LoadedRow, dirty: bigint | null,
   return { forced: aside === null ? needed : program.all, needed }
 }
 
+/** What is asked for whatever is known to have changed. */
+export interface Asked {
+  /** Features; what reads them follows where their values move. */
+  readonly bits: bigint
+  /** Also where they are up to date. */
+  readonly isForced: boolean
+}
+
+export function demandAsked(program: Program, row: LoadedRow, asked: Asked, changedIn: readonly number[]): Demand {
+  const stale = demandOf(program, row, null, changedIn)
+  if (!row.exists || stale.forced === program.all || !asked.isForced) return stale
+  const needed = stale.needed | asked.bits
+  return { forced: stale.forced | asked.bits, needed }
+}
+
 const MAX_REASON = 500
+const MAX_INPUTS = 2_000
 
 function call(feature: FeatureProgram, inputs: Inputs, isStrict: boolean): Checked {
   const { feature: definition } = feature.node
@@ -106,6 +124,12 @@ function flagsOf(bits: bigint, count: number): Uint8Array {
   return flags
 }
 
+/** bigint and Date have no JSON of their own. */
+function inputsJson(inputs: Inputs): string | null {
+  const text = JSON.stringify(inputs, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value))
+  return text.length > MAX_INPUTS || text.includes('\\u0000') ? null : text
+}
+
 /** @throws RescoreError FEATURE_UNDECLARED_INPUT in strict mode */
 export function computeRow(program: Program, row: LoadedRow, demand: Demand, isStrict: boolean): Computed {
   const values = [...row.stored]
@@ -125,7 +149,7 @@ export function computeRow(program: Program, row: LoadedRow, demand: Demand, isS
     neededCount += needed[bit] ?? 0
     const { name } = feature.node.feature
     if ('refusal' in checked) {
-      const failure = { feature: name, ...checked.refusal }
+      const failure = { feature: name, inputs: inputsJson(inputs), ...checked.refusal }
       return { values: row.stored, moves: [], failure, computed, needed: neededCount }
     }
     const stored = row.stored[bit] ?? null

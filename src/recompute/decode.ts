@@ -12,8 +12,9 @@ export function readSql(expression: string, kind: ColumnKind): string {
   return kind === 'timestamp' ? `extract(epoch from ${expression}) * 1000000` : expression
 }
 
-/** Orders by value; texts by the bytes of UTF-8, whatever the database's locale. */
+/** Orders by value; texts by the bytes of UTF-8, whatever the database's locale. PostgreSQL has no min(uuid). */
 export function orderSql(expression: string, kind: ColumnKind): string {
+  if (kind === 'uuid') return `${expression}::text collate "C"`
   return kind === 'text' ? `${expression} collate "C"` : expression
 }
 
@@ -28,6 +29,7 @@ const DECODERS = {
   date: (text) => text,
   timestamp: (text) => Number(text) / 1_000,
   json: (text) => JSON.parse(text) as unknown,
+  uuid: (text) => text,
 } as const satisfies Record<ColumnKind, Decode>
 
 export function decoderOf(kind: ColumnKind): Decode {

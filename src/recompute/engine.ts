@@ -11,7 +11,7 @@ import type { EntityNode } from '../graph/graph.ts'
 import { type Held, holdKeys } from '../log/hold.ts'
 import type { ApplyContext } from '../log/stage.ts'
 import type { Dirty } from './affected.ts'
-import { computeRow, demandOf } from './compute.ts'
+import { type Asked, computeRow, type Demand, demandAsked, demandOf } from './compute.ts'
 import { ComputedBefore, type Entities, type Look } from './computed.ts'
 import type { EntityEpochs } from './epochs.ts'
 import { isPossibleKey } from './literals.ts'
@@ -43,6 +43,10 @@ export interface EngineRun {
   readonly context: ApplyContext
   readonly epochs: EntityEpochs
   readonly counters: Counters
+  /** What of entities of which nothing is known to be dirty; missing: what is stale. */
+  readonly asked?: Asked
+  /** Told of what each entity came to. */
+  readonly onOutcomes?: (outcomes: readonly Outcome[]) => void
   /** Told of every entity whose row was written. */
   readonly onWritten?: (outcome: Outcome) => void
 }
@@ -128,12 +132,18 @@ export class Engine {
     }
   }
 
-  #compute({ epochs, counters }: EngineRun, piece: Piece, rows: readonly LoadedRow[]): readonly Outcome[] {
+  #demand({ asked, epochs }: EngineRun, row: LoadedRow, dirty: Dirty | null): Demand {
+    if (dirty === null && asked !== undefined) return demandAsked(this.program, row, asked, epochs.changedIn)
+    return demandOf(this.program, row, dirty?.bits ?? null, epochs.changedIn)
+  }
+
+  #compute(run: EngineRun, piece: Piece, rows: readonly LoadedRow[]): readonly Outcome[] {
+    const { counters } = run
     counters.handled += rows.length
     return rows.flatMap((row): readonly Outcome[] => {
       const dirty = piece.get(row.key) ?? null
       if (!row.exists) return [{ row, dirty, computed: null }]
-      const demand = demandOf(this.program, row, dirty?.bits ?? null, epochs.changedIn)
+      const demand = this.#demand(run, row, dirty)
       // Put aside, and still for the same reason.
       if (row.aside !== null && demand.forced === 0n) return []
       const needed = demand.needed & ~(dirty?.done ?? 0n)
@@ -145,29 +155,31 @@ export class Engine {
   }
 
   async #write(
-    { context, epochs, counters, onWritten }: EngineRun,
+    { context, epochs, counters, onOutcomes, onWritten }: EngineRun,
     look: Look | null,
     outcomes: readonly Outcome[],
   ): Promise<void> {
     const { client, snapshotLsn } = context
     const written = await this.#writer.write({ client, snapshotLsn, epoch: epochs.current }, outcomes)
     counters.written += written.length
+    onOutcomes?.(outcomes)
     if (look !== null) await this.#before.note(client, look, outcomes)
     if (onWritten !== undefined) written.forEach(onWritten)
   }
 
-  async #load({ context, epochs }: EngineRun, entities: Piece): Promise<readonly LoadedRow[]> {
+  async #load(run: EngineRun, entities: Piece): Promise<readonly LoadedRow[]> {
     if (entities.size === 0) return []
     const { program } = this
+    const { context } = run
     let bits = 0n
     // What is dirty for no reason of a change is stale or missing: everything may be needed.
-    for (const dirty of entities.values()) bits |= dirty?.bits ?? program.all
+    for (const dirty of entities.values()) bits |= dirty?.bits ?? run.asked?.bits ?? program.all
     const loaded = reachableFrom(program, bits)
     const rows = await this.#loader.load(context.client, loaded, [...entities.keys()])
     const isEnough = (row: LoadedRow) => {
-      const dirty = entities.get(row.key)?.bits ?? null
-      const { forced } = demandOf(program, row, dirty, epochs.changedIn)
-      return forced === dirty || (reachableFrom(program, forced) & ~loaded) === 0n
+      const dirty = entities.get(row.key) ?? null
+      const { forced } = this.#demand(run, row, dirty)
+      return forced === dirty?.bits || (reachableFrom(program, forced) & ~loaded) === 0n
     }
     if (loaded === program.all) return rows
     const [enough, more] = [rows.filter(isEnough), rows.filter((row) => !isEnough(row))]

@@ -25,6 +25,8 @@ export function timestampText(ms: number): string {
   return new Date(wholeMs).toISOString().replace('Z', `${rest}Z`)
 }
 
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
 const INTEGER_BITS: Readonly<Partial<Record<ColumnKind, number>>> = { integer: 32, bigint: 64 }
 
 /**
@@ -32,6 +34,7 @@ const INTEGER_BITS: Readonly<Partial<Record<ColumnKind, number>>> = { integer: 3
  * value that no key can have names no entity, and must not fail the statement that looks for it.
  */
 export function isPossibleKey(kind: ColumnKind, text: string): boolean {
+  if (kind === 'uuid') return UUID.test(text)
   const bits = INTEGER_BITS[kind]
   if (bits === undefined) return true
   if (!/^-?\d{1,19}$/.test(text)) return false

@@ -18,6 +18,7 @@ import {
   number,
   text,
   timestamp,
+  uuid,
 } from '../define/index.ts'
 import { surelyFails, whereSql } from './where.ts'
 
@@ -36,6 +37,7 @@ const table = defineTable({
     date: date(),
     timestamp: timestamp(),
     json: json(),
+    uuid: uuid(),
   },
 })
 
@@ -68,6 +70,10 @@ const VALUES: Readonly<Record<Exclude<ColumnKind, 'json'>, readonly (readonly [s
   boolean: [
     ['true', true],
     ['false', false],
+  ],
+  uuid: [
+    ['0b0e7a1c-0000-4000-8000-000000000001', '0b0e7a1c-0000-4000-8000-000000000001'],
+    ['ffffffff-0000-4000-8000-00000000000a', 'FFFFFFFF-0000-4000-8000-00000000000A'],
   ],
   text: [
     ['o\'b\\"', 'o\'b\\"'],

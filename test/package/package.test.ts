@@ -49,6 +49,10 @@ describe('the package', () => {
         'dist/src/conformance/index.d.ts',
         'dist/connectors/hubspot/index.js',
         'dist/connectors/hubspot/index.d.ts',
+        'dist/connectors/singer/index.js',
+        'dist/connectors/singer/index.d.ts',
+        'dist/src/connect/singer/python/guard.py',
+        'dist/src/connect/singer/python/install.py',
         ...sourcesOf('migrations/*.sql'),
       ]),
     )

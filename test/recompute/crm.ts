@@ -19,6 +19,7 @@ import {
   number,
   text,
   timestamp,
+  uuid,
 } from '../../src/define/index.ts'
 import { compileGraph } from '../../src/graph/compile.ts'
 
@@ -32,6 +33,7 @@ const measures = {
   word: text(),
   day: date(),
   at: timestamp(),
+  uid: uuid(),
 }
 
 export const companies = defineTable({
@@ -137,6 +139,12 @@ const aggregates: Readonly<Record<string, AnyInput>> = {
   deals_max_at: sales.max('at'),
   deals_min_big: sales.min('big'),
   deals_max_dec: sales.max('dec'),
+  deals_min_uid: sales.min('uid'),
+  deals_distinct_uid: sales.countDistinct('uid'),
+  deals_uid_in: sales.count({
+    where: { uid: { in: ['0B0E7A1C-0000-4000-8000-000000000001', 'ffffffff-0000-4000-8000-00000000000a'] } },
+  }),
+  deals_latest_uid: sales.latest('uid', { orderBy: 'uid' }),
   deals_min_flo: sales.min('flo'),
   deals_latest_dec: sales.latest('dec', { orderBy: 'at' }),
   deals_latest_big: sales.latest('big', { orderBy: 'word', where: { n: { not: null } } }),

@@ -55,6 +55,7 @@ export async function readTables(pool: Pool, tables: readonly Table[]): Promise<
 
 /** By value; texts by their bytes; decimals by number, which is exact for those of the test. */
 function compare(kind: ColumnKind, a: unknown, b: unknown): number {
+  if (kind === 'uuid') return String(a).localeCompare(String(b).toLowerCase(), 'en')
   if (kind === 'text') return Buffer.compare(Buffer.from(String(a)), Buffer.from(String(b)))
   const [x, y] = kind === 'decimal' ? [Number(a), Number(b)] : [a, b]
   if ((typeof x !== 'number' && typeof x !== 'bigint' && typeof x !== 'string') || typeof y !== typeof x) {

@@ -12,13 +12,22 @@ import type { Pool } from '../../db/pool.ts'
 import { RescoreError } from '../../errors.ts'
 import { kafkaError } from './errors.ts'
 import { ensurePartitions, type FoundPartition } from './partitions.ts'
+import { readTopicIds } from './topic-ids.ts'
 
-async function ask(admin: Admin, topics: readonly string[], which: 'low' | 'high'): Promise<readonly FoundPartition[]> {
+async function ask(
+  admin: Admin,
+  ids: ReadonlyMap<string, string | null>,
+  topics: readonly string[],
+  which: 'low' | 'high',
+): Promise<readonly FoundPartition[]> {
   const found: FoundPartition[] = []
   for (const topic of topics) {
     const offsets = await admin.fetchTopicOffsets(topic)
     if (offsets.length === 0) throw noTopic(topic)
-    found.push(...offsets.map((offset) => ({ topic, partition: offset.partition, offset: BigInt(offset[which]) })))
+    const topicId = ids.get(topic) ?? null
+    for (const { partition, [which]: offset } of offsets) {
+      found.push({ topic, partition, offset: BigInt(offset), topicId })
+    }
   }
   return found
 }
@@ -32,7 +41,8 @@ export async function readFound(
   const admin = kafka.admin()
   try {
     await admin.connect()
-    return await ask(admin, topics, which)
+    // Before the offsets: a topic made anew in between is then known by neither, and told by its id later.
+    return await ask(admin, await readTopicIds(kafka, topics), topics, which)
   } catch (error) {
     throw kafkaError(error, `looking for ${topics.join(', ')}`)
   } finally {

@@ -10,9 +10,9 @@
  * that is withheld until every partition has passed the snapshot (positions-reflected.ts). None of this holds of records
  * that another program writes: those vouch for nothing here (connect-progress.ts).
  */
-import type { Pool } from '../../db/pool.ts'
+import { type Client, type Pool, withTransaction } from '../../db/pool.ts'
 import { isRescoreError, type RescoreError } from '../../errors.ts'
-import type { Faults } from '../../faults.ts'
+import { type Faults, isPlanted } from '../../faults.ts'
 import type { Barrier, Batch, Change, Entry, Source } from '../log.ts'
 import { comparePositions, type Position } from '../position.ts'
 import type { Report, Stage } from '../stage.ts'
@@ -160,21 +160,9 @@ export class PartitionRunner<Work> {
     let withheld: readonly Withheld[] = stored.withheld.filter(
       ({ untilLsn }) => untilLsn > this.#options.leastHandled(),
     )
-    await inVisibleSnapshot(snapshot, batch.xids, async (context) => {
-      await faults?.hit(`${stage.name}:before-apply`)
-      if (work !== null) {
-        await stage.apply(work, context)
-        if (stage.looksBeyond?.(work) === true) {
-          // What another program says of positions is not relied on: then nothing more at all is vouched for until then.
-          const fromLsn = isTheirs ? this.#options.leastHandled() + 1n : firstLsn(taken)
-          withheld = withhold(withheld, fromLsn, await readWalLsn(context.client))
-        }
-      }
-      if (stage.sweepNeeded?.() === true && work !== null) await wantSweep(context.client, stage.name)
-      if (taken.letters.length > 0) await keepAside(context.client, stage.name, source, taken.letters)
-      await faults?.hit(`${stage.name}:after-apply`)
-      await movePartition(context.client, stage.name, source, {
-        from: stored.position,
+    const move = (client: Client, from: Position) =>
+      movePartition(client, stage.name, source, {
+        from,
         to: taken.end,
         nextOffset: taken.nextOffset,
         reflected: said,
@@ -182,6 +170,23 @@ export class PartitionRunner<Work> {
         owner: this.#options.owner,
         lagSeconds: Math.max(0, (Date.now() - taken.lastAtMs) / 1_000),
       })
+    const isEarly = isPlanted('position-before-effects')
+    if (isEarly) await withTransaction(pool, {}, (client) => move(client, stored.position))
+    await inVisibleSnapshot(snapshot, batch.xids, async (context) => {
+      await faults?.hit(`${stage.name}:before-apply`)
+      if (work !== null) {
+        await stage.apply(work, context)
+        if (stage.looksBeyond?.(work) === true) {
+          // What another program says of positions is not relied on: nothing more at all is vouched for until then.
+          const firstLsn = taken.entries[0]?.position.lsn ?? taken.end.lsn
+          const fromLsn = isTheirs ? this.#options.leastHandled() + 1n : firstLsn
+          withheld = withhold(withheld, fromLsn, await readWalLsn(context.client))
+        }
+      }
+      if (stage.sweepNeeded?.() === true && work !== null) await wantSweep(context.client, stage.name)
+      if (taken.letters.length > 0) await keepAside(context.client, stage.name, source, taken.letters)
+      await faults?.hit(`${stage.name}:after-apply`)
+      await move(context.client, isEarly ? taken.end : stored.position)
       await faults?.hit(`${stage.name}:before-commit`)
     })
     await faults?.hit(`${stage.name}:after-commit`)
@@ -199,10 +204,6 @@ export class PartitionRunner<Work> {
 function batchOf({ entries, end, lastAtMs }: Taken, source: Source): Batch {
   const xids = [...new Set(entries.map(({ xid }) => xid))]
   return { source, entries, end, committedAtMs: lastAtMs, xids }
-}
-
-function firstLsn({ entries, end }: Taken): bigint {
-  return entries[0]?.position.lsn ?? end.lsn
 }
 
 /** What the partition vouches for after these records; null when they add nothing that anyone waits for. */

@@ -40,6 +40,7 @@ export function postgresText(kind: string, value: unknown): string | null | unde
   if (value === null) return null
   switch (kind) {
     case 'text':
+    case 'uuid':
     case 'json':
       return typeof value === 'string' ? value : undefined
     case 'integer':

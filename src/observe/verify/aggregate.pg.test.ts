@@ -17,6 +17,7 @@ import {
   number,
   text,
   timestamp,
+  uuid,
 } from '../../define/index.ts'
 import { aggregate } from './aggregate.ts'
 import { Walker } from './reach.ts'
@@ -37,6 +38,7 @@ const columns = {
   f: float(),
   day: date(),
   at: timestamp(),
+  u: uuid(),
 }
 const children = defineTable({ name: 'public.child', key: 'id', columns })
 const reached = defineEntity({ name: 'parent', table: parents }).many(children, {
@@ -48,7 +50,7 @@ const reached = defineEntity({ name: 'parent', table: parents }).many(children, 
 
 const SCHEMA = `
   create table parent (id bigint primary key);
-  create table child (id text primary key, t text, i integer, b bigint, n numeric, d numeric, f double precision, day date, at timestamptz);
+  create table child (id text primary key, t text, i integer, b bigint, n numeric, d numeric, f double precision, day date, at timestamptz, u uuid);
   create table link (parent bigint, child text, label text, primary key (parent, child, label))`
 
 const words = ['a', 'B', 'b', 'Z', 'é', 'z', '\u{10000}', '\uffee', '', 'a b', '10', '9']
@@ -64,6 +66,7 @@ const rowOf = fc.record({
   at: fc.option(
     fc.constantFrom('2024-02-29 12:00:00.123456+00', '1969-12-31 23:59:59.9+00', '2024-02-29 12:00:00.12+02'),
   ),
+  u: fc.option(fc.constantFrom('0b0e7a1c-0000-4000-8000-000000000001', 'ffffffff-0000-4000-8000-00000000000a')),
   linked: fc.subarray(['one', 'two', 'off']),
 })
 
@@ -79,6 +82,7 @@ const FILTERS: readonly (readonly [AnyWhere, string])[] = [
   [{ n: { in: [1, 0.1] } }, 'n in (1, 0.1)'],
   [{ d: '1.00' }, 'd = 1'],
   [{ b: { gt: 0n } }, 'b > 0'],
+  [{ u: { in: ['FFFFFFFF-0000-4000-8000-00000000000A'] } }, `u = 'ffffffff-0000-4000-8000-00000000000a'`],
   [{ f: { lte: 0.5 } }, 'f <= 0.5'],
   [{ day: { gt: '1970-01-01' } }, `day > '1970-01-01'`],
   [{ at: { gt: Date.UTC(2024, 1, 29, 11) } }, `at > '2024-02-29 11:00+00'`],
@@ -86,7 +90,8 @@ const FILTERS: readonly (readonly [AnyWhere, string])[] = [
 
 const asText = (kind: ColumnKind, sql: string) =>
   kind === 'timestamp' ? `((extract(epoch from ${sql}) * 1000000)::bigint)::text` : `(${sql})::text`
-const inC = (kind: ColumnKind, sql: string) => (kind === 'text' ? `${sql} collate "C"` : sql)
+const inC = (kind: ColumnKind, sql: string) =>
+  kind === 'uuid' ? `${sql}::text collate "C"` : kind === 'text' ? `${sql} collate "C"` : sql
 
 function typed(kind: ColumnKind, given: string | null): unknown {
   if (given === null) return null
@@ -126,7 +131,7 @@ function cases(where: AnyWhere): readonly Case[] {
       return count === 0 ? null : Number(total) / Number(count)
     })
   }
-  for (const name of ['t', 'i', 'b', 'n', 'f', 'day', 'at'] as const) {
+  for (const name of ['t', 'i', 'b', 'n', 'f', 'day', 'at', 'u'] as const) {
     const { kind } = columns[name]
     for (const op of ['min', 'max'] as const) {
       const sql = asText(kind, `${op}(${inC(kind, name)})`)
@@ -155,7 +160,7 @@ test('every aggregate, with every kind of filter, is what PostgreSQL says of the
       await database.query('truncate child, link')
       for (const [index, { linked, ...row }] of rows.entries()) {
         const id = `${words[index]}${index}`
-        await database.query('insert into child values ($1, $2, $3, $4, $5, $6, $7, $8, $9)', [
+        await database.query('insert into child values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)', [
           id,
           ...Object.values(row),
         ])

@@ -6,10 +6,12 @@ import { type Client, quoteIdent, quoteTable } from '../../db/pool.ts'
 import { type ColumnKind, columnOf, POSTGRES_TYPE, type Table } from '../../define/index.ts'
 import type { Row } from './values.ts'
 
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const INTEGER_BITS: Readonly<Partial<Record<ColumnKind, number>>> = { integer: 32, bigint: 64 }
 
 /** Those texts that are values of the kind; a key of another form names no row. */
 function valuesOf(kind: ColumnKind, texts: Iterable<string>): string[] {
+  if (kind === 'uuid') return [...texts].filter((text) => UUID.test(text))
   const bits = INTEGER_BITS[kind]
   if (bits === undefined) return [...texts]
   return [...texts].filter((text) => /^-?\d{1,19}$/.test(text) && BigInt.asIntN(bits, BigInt(text)) === BigInt(text))

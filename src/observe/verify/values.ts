@@ -52,7 +52,7 @@ export function toValue(kind: ColumnKind, cell: unknown): unknown {
   return cell
 }
 
-const bySize = <T extends bigint | number>(a: T, b: T) => (a < b ? -1 : a > b ? 1 : 0)
+const bySize = <T extends bigint | number | string>(a: T, b: T) => (a < b ? -1 : a > b ? 1 : 0)
 
 /** PostgreSQL's order of floats: NaN equals itself and is greater than everything. */
 function compareFloats(a: number, b: number): number {
@@ -63,6 +63,8 @@ function compareFloats(a: number, b: number): number {
 /** Order of two cells that are not null; negative, 0 or positive. */
 export function compare(kind: ColumnKind, a: unknown, b: unknown): number {
   switch (kind) {
+    case 'uuid':
+      return bySize(String(a).toLowerCase(), String(b).toLowerCase())
     case 'text':
       return a === b ? 0 : Buffer.compare(Buffer.from(String(a)), Buffer.from(String(b)))
     case 'integer':
