@@ -127,7 +127,7 @@ function identityProblems(found: FoundTable): readonly WatchProblem[] {
 function problemsOf(
   table: Table,
   found: FoundTable,
-  publication: string,
+  publication: string | null,
   unpublishable: readonly string[],
 ): readonly WatchProblem[] {
   const kind = kindProblem(found)
@@ -138,7 +138,8 @@ function problemsOf(
 }
 
 export interface WatchOptions {
-  readonly publication: string
+  /** Null: somebody else publishes their changes. */
+  readonly publication: string | null
   /** Ids of tables that connectors fill: made and kept fit by them. */
   readonly filled: ReadonlySet<string>
 }

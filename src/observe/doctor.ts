@@ -86,7 +86,8 @@ const CHECK_OF: Readonly<Record<string, string>> = {
 }
 
 const watched: Check = async ({ pool, config, tables, publication }) => {
-  const found = await examineTables(pool, tables, { publication, filled: filledTables(config) })
+  const ours = config.capture === 'debezium' ? null : publication
+  const found = await examineTables(pool, tables, { publication: ours, filled: filledTables(config) })
   return found.map(({ code, message, mend }) => ({ check: CHECK_OF[code] ?? 'tables', message, mend }))
 }
 
