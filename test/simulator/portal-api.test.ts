@@ -99,6 +99,42 @@ describe('the official client', () => {
     expect((await call(at.simulator, 'POST', path, { body: { inputs } })).status).toBe(204)
     expect(await labels()).toStrictEqual([null])
   })
+
+  it('sees the associations of one record page by page, and in the old way', async () => {
+    const portal = portalWithMachines()
+    for (let id = 11; id <= 15; id += 1) {
+      portal.create('contacts', {}, { id })
+      portal.associate('companies', 1, 'contacts', id)
+    }
+    portal.associate('companies', 1, 'contacts', 11, 2)
+    await using at = await start(portal)
+    const { basicApi } = at.client.crm.associations.v4
+    const first = await basicApi.getPage('companies', '1', 'contacts', undefined, 3)
+    expect(first.results.map(({ toObjectId }) => Number(toObjectId))).toStrictEqual([11, 12, 13])
+    const second = await basicApi.getPage('companies', '1', 'contacts', first.paging?.next?.after, 3)
+    expect(second.results.map(({ toObjectId }) => Number(toObjectId))).toStrictEqual([14, 15])
+    expect(second.paging).toBeUndefined()
+    const old = await at.client.crm.associations.batchApi.read('companies', 'contacts', { inputs: [{ id: '1' }] })
+    expect(old.results[0]?.to.map(({ id, type }) => `${id} ${type}`).slice(0, 2)).toStrictEqual([
+      '11 company_to_contact_unlabeled',
+      '11 company_to_contact',
+    ])
+  })
+})
+
+describe('properties', () => {
+  it('are created in a group, once, and can be written then', async () => {
+    await using at = await start(portalWithMachines())
+    const { groupsApi, coreApi } = at.client.crm.properties
+    const made = { name: 'score', label: 'Score', type: 'number', fieldType: 'number', groupName: 'rescore' } as const
+    const create = () => call(at.simulator, 'POST', '/crm/properties/2026-09/companies', { body: made })
+    expect((await create()).status).toBe(400)
+    await groupsApi.create('companies', { name: 'rescore', label: 'Rescore', displayOrder: -1 })
+    expect([(await create()).status, (await create()).status]).toStrictEqual([201, 409])
+    expect((await coreApi.getByName('companies', 'score')).groupName).toBe('rescore')
+    await at.client.crm.companies.basicApi.update('1', { properties: { score: '7' } })
+    expect((await at.client.crm.companies.basicApi.getById('1', ['score'])).properties.score).toBe('7')
+  })
 })
 
 describe('calculated properties', () => {
