@@ -120,4 +120,5 @@ export const companyPropertyHistory = defineTable({
     value: text(),
     source_type: text(),
   },
+  about: { company_id: companies },
 })

@@ -36,7 +36,7 @@ export interface PluginOptions {
   readonly onMessage: (message: Buffer) => void
 }
 
-const AS_THE_POOL_PRINTS = [
+export const AS_THE_POOL_PRINTS = [
   "set timezone = 'UTC'",
   "set datestyle = 'ISO'",
   "set intervalstyle = 'postgres'",

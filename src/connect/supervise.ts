@@ -9,6 +9,7 @@ import { sleep } from '../db/backoff.ts'
 import { SourceError } from '../define/index.ts'
 import { asError } from '../errors.ts'
 import { BudgetBook } from './budget.ts'
+import { checkConnector } from './check.ts'
 import { sourceContext } from './context.ts'
 import { redactorOf } from './http/redact.ts'
 import { isSourceError, type RunConnectorOptions } from './options.ts'
@@ -21,7 +22,7 @@ async function assertUsable(options: RunConnectorOptions): Promise<void> {
   const { connector, log } = options
   const context = sourceContext(options, options.budgets ?? new BudgetBook(), 'check', 'on-demand')
   try {
-    const problems = await connector.check(context)
+    const problems = (await checkConnector(connector, context)).filter(({ isBlocking }) => isBlocking !== false)
     const [first] = problems
     if (first === undefined) return
     throw new SourceError({

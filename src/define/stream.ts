@@ -58,6 +58,14 @@ export interface SourceContext {
   call<T>(options: CallOptions, attempt: (signal: AbortSignal) => Promise<CallResult<T>>): Promise<T>
 }
 
+export interface ConnectorProblem {
+  readonly code: string
+  readonly message: string
+  readonly mend: string
+  /** false: worth knowing, but nothing keeps the source from being read. */
+  readonly isBlocking?: boolean
+}
+
 export interface DueOptions {
   /** A source table, of any connector, and the column whose values are looked up. */
   readonly table: Table
@@ -79,6 +87,8 @@ export interface ReadContext extends SourceContext {
 export interface SyncContext<S> extends ReadContext {
   /** null: never run before, so load everything. */
   readonly state: S | null
+  /** Someone waits for the end of this pass: it ends as soon as the source has nothing more for now. */
+  readonly isWaitedFor: boolean
 }
 
 export interface StreamState<S> {
@@ -98,6 +108,13 @@ export interface Stream<S = unknown> {
   readonly state: StreamState<S>
   /** Whose calls go first when the budget is short. Default: incremental. */
   readonly priority?: Priority | undefined
+  /**
+   * What is read is read once: the source gives it up when it is landed. Read by its own run alone, never dry, from the
+   * start or since a time.
+   */
+  readonly isConsuming?: boolean
+  /** What keeps this stream from being read, besides what the connector's own check finds; doctor tells the rest too. */
+  check?(context: SourceContext): Promise<readonly ConnectorProblem[]>
   /** Pause between two runs that found nothing to wait for. */
   readonly everyMs: number
   /** One pass: ends when the source has nothing more for now. */

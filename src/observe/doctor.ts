@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { examineTables } from '../capture/watchable.ts'
 import { BudgetBook } from '../connect/budget.ts'
+import { checkConnector } from '../connect/check.ts'
 import { sourceContext } from '../connect/context.ts'
 import { redactorOf } from '../connect/http/redact.ts'
 import { type Pool, quoteIdent } from '../db/pool.ts'
@@ -185,7 +186,7 @@ const connectors: Check = async ({ config, signal }) => {
     const waiting = { attempts: 1, timeoutMs: CALL_TIMEOUT_MS }
     const context = sourceContext({ connector, signal, log, waiting }, new BudgetBook(), 'check', 'on-demand')
     try {
-      const found = await connector.check(context)
+      const found = await checkConnector(connector, context)
       problems.push(...found.map(({ message, mend }) => ({ check: `connector ${connector.name}`, message, mend })))
     } catch (error) {
       problems.push(asProblem(`connector ${connector.name}`, redactorOf(connector).error(asError(error))))

@@ -1,5 +1,6 @@
 /** Checks of how a connector runs: whole, repeatable, resumed, ended, within its budget. */
 import { setTimeout as wait } from 'node:timers/promises'
+import { checkConnector } from '../../connect/check.ts'
 import { sourceContext } from '../../connect/context.ts'
 import { runPass } from '../../connect/pass.ts'
 import { prepareConnector } from '../../connect/runner.ts'
@@ -16,7 +17,7 @@ const finds: Check = {
   async run(open) {
     await using bench = await open()
     const { options, book, connector } = bench.process()
-    const problems = await connector.check(sourceContext(options, book, 'check'))
+    const problems = await checkConnector(connector, sourceContext(options, book, 'check'))
     return problems.length === 0 ? pass('no problem') : fail(problems.map(({ message }) => message).join(' '))
   },
 }
