@@ -4,6 +4,7 @@
  *   npm run bench -- --only latency,throughput --scale 0.1 --json figures/bench.json
  */
 import { runCommand } from './command.ts'
+import { backfill } from './measure-backfill.ts'
 import { capture } from './measure-capture.ts'
 import { connector } from './measure-connector.ts'
 import { latency } from './measure-latency.ts'
@@ -14,6 +15,6 @@ import { throughput } from './measure-throughput.ts'
 import { TARGETS } from './targets.ts'
 
 await runCommand({
-  measurements: [latency, throughput, rescore, capture, memory, connector, scale],
+  measurements: [latency, throughput, rescore, capture, memory, connector, scale, backfill],
   targets: TARGETS,
 })

@@ -17,4 +17,9 @@ const { status } = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.
   stdio: ['ignore', 2, 2],
 })
 if (status !== 0) process.exit(status ?? 1)
-cpSync(join(root, 'src/cli/templates'), join(root, 'dist/src/cli/templates'), { recursive: true })
+for (const folder of ['src/cli/templates', 'src/connect/singer/python']) {
+  cpSync(join(root, folder), join(root, 'dist', folder), {
+    recursive: true,
+    filter: (file) => !file.includes('__pycache__'),
+  })
+}

@@ -34,6 +34,8 @@ create table rescore.stage_position (
   next_offset bigint not null default 0,
   -- Offset at which the stage began to read the partition: records before it are of no concern, whatever their position.
   begin_offset bigint not null default 0,
+  -- Of the topic that was read, as Kafka's tools print it: one of the same name with another id is not the same topic.
+  topic_id text,
   reflected_lsn pg_lsn not null,
   reflected_at timestamptz,
   -- from, until, from, until …: what is reflected at or above `from` holds only once every partition has passed `until`.

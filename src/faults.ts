@@ -14,6 +14,8 @@ export const BUGS = [
   'confirm-too-early',
   /** The position is committed in a transaction of its own before the effects. */
   'position-before-effects',
+  /** A worker moves the position of a partition from wherever it stands, not only from where it read on. */
+  'position-not-compared',
   /** A derived row is overwritten whatever snapshot the new value comes from. */
   'no-version-guard',
   /** A moved child touches only its new parent. */
@@ -42,6 +44,10 @@ export const BUGS = [
   'copy-deletes-forgotten',
   /** An erasure does not wait for work that was under way. */
   'erase-in-flight-forgotten',
+  /** A piece of a backfill is taken off the list before it is done. */
+  'chunk-before-work',
+  /** How far a Debezium connector has come is held against ends of its topics from before. */
+  'ends-of-before',
 ] as const
 export type Bug = (typeof BUGS)[number]
 

@@ -1,13 +1,20 @@
 /**
  * How a process of many parts ends, and what its parts tell.
- * Invariant: all parts have ended before anything they use is closed, and nothing ends silently.
+ * Invariant: all parts have ended before anything they use is closed or given up, and nothing ends silently.
  */
+import type { Backfill } from './backfill/job.ts'
+import { BackfillLane } from './backfill/lane.ts'
 import type { BudgetBook } from './connect/budget.ts'
 import type { ConnectLog } from './connect/options.ts'
+import type { Lease } from './db/lease.ts'
+import type { Pool } from './db/pool.ts'
 import type { Connector } from './define/index.ts'
 import { asError } from './errors.ts'
+import type { Graph } from './graph/graph.ts'
 import type { Health } from './observe/health.ts'
 import type { Metrics } from './observe/metrics.ts'
+import type { RecomputeStage } from './recompute/stage.ts'
+import { FeatureTally } from './recompute/tally.ts'
 
 export interface RunningPart {
   readonly name: string
@@ -22,6 +29,32 @@ export interface Ending {
   readonly health: Health
   readonly log: ConnectLog
   readonly cleanUp: () => Promise<void>
+}
+
+export interface KeptLease {
+  /** The lease as a part like the others, which ends once all of these have. */
+  until(parts: readonly RunningPart[]): RunningPart
+  /** Gives it up. @throws DB_LEASE_HELD when it was lost to another */
+  release(): Promise<void>
+}
+
+/** Keeps the lease from now on: who is told to end still finishes what is in hand, and nobody else is to do it too. */
+export function keepLease(lease: Lease): KeptLease {
+  const releasing = new AbortController()
+  const ended = lease.keep(releasing.signal)
+  // Looked at by whoever waits for the part; it may be lost before.
+  ended.catch(() => undefined)
+  const release = () => {
+    releasing.abort(new Error('Every part has ended.'))
+    return ended
+  }
+  return {
+    release,
+    until: (parts) => {
+      void Promise.allSettled(parts.map((part) => part.ended)).then(() => releasing.abort())
+      return { name: 'lease', ended }
+    },
+  }
 }
 
 /** Waits for every part; the first failure aborts the others and is thrown after all have ended. */
@@ -70,4 +103,31 @@ export function watchConnectors(metrics: Metrics, connectors: readonly Connector
       })
     }
   }
+}
+
+/** The backfills of one recompute stage; a job that cannot go on is told, and kept with its reason. */
+export function backfillLane(
+  { pool, graph, log }: { readonly pool: Pool; readonly graph: Graph; readonly log: ConnectLog },
+  stage: RecomputeStage,
+): BackfillLane {
+  const onError = ({ message }: Error, { id }: Backfill) =>
+    log.warn({ error: message, backfill: String(id) }, 'A backfill has failed.')
+  return new BackfillLane({ pool, graph, stage, onError })
+}
+
+/** Counts for the stage objects of a process, and the part that writes them down. */
+export function tallying({
+  pool,
+  graph,
+  signal,
+  log,
+}: {
+  readonly pool: Pool
+  readonly graph: Graph
+  readonly signal: AbortSignal
+  readonly log: ConnectLog
+}): { readonly tally: FeatureTally; readonly run: () => RunningPart } {
+  const tally = new FeatureTally(graph)
+  const onError = ({ message }: Error) => log.warn({ error: message }, 'The counts of features could not be written.')
+  return { tally, run: () => ({ name: 'tally', ended: tally.run(pool, signal, onError) }) }
 }

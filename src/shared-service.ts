@@ -14,6 +14,7 @@ import { acquireLease } from './db/lease.ts'
 import { migrate } from './db/migrate.ts'
 import { createPool, type Pool } from './db/pool.ts'
 import { prepareDeliveries } from './deliver/prepare.ts'
+import { asError } from './errors.ts'
 import { capturedTables, filledTables } from './graph/captured-tables.ts'
 import { compileGraph } from './graph/compile.ts'
 import type { Graph } from './graph/graph.ts'
@@ -21,9 +22,12 @@ import { pathColumns } from './graph/path-columns.ts'
 import { withAdmin } from './log/kafka/admin.ts'
 import { beginAtEnds } from './log/kafka/beginning.ts'
 import { createKafka } from './log/kafka/client.ts'
+import { requireTopics } from './log/kafka/connect-topics.ts'
 import type { RunningKafkaStage } from './log/kafka/consume-stage.ts'
+import { persevere } from './log/kafka/persevere.ts'
 import { whileHeld } from './log/kafka/positions.ts'
-import { groupId } from './log/kafka/topics.ts'
+import { refuseOtherTopics, watchTopics } from './log/kafka/topic-watch.ts'
+import { groupId, topicName } from './log/kafka/topics.ts'
 import { ensureTopics } from './log/kafka/topics-admin.ts'
 import type { Source } from './log/log.ts'
 import { Health } from './observe/health.ts'
@@ -31,14 +35,20 @@ import { Metrics } from './observe/metrics.ts'
 import type { StageStatusWriter } from './observe/stage-status.ts'
 import { createRecomputeStage } from './recompute/stage.ts'
 import { loadModels, type ModelSet } from './score/registry.ts'
-import { finish, type RunningPart } from './service-parts.ts'
+import { finish, keepLease, type RunningPart, tallying } from './service-parts.ts'
 import type { AnyStage, SharedProcess, SharedServiceOptions } from './shared-process.ts'
-import { runCapture, runConnectors, untilCaptured } from './shared-roles.ts'
-import { openRecompute, openScore, stageTopics, statusWriter } from './shared-stages.ts'
+import { runCapture, runConnectors, untilCaptured, watchDebezium } from './shared-roles.ts'
+import { isByDebezium, openRecompute, openScore, stageTopics, statusWriter } from './shared-stages.ts'
 
 export { PARTS, type Part } from './shared-process.ts'
 
 const STAGES = ['recompute', 'score'] as const
+
+/**
+ * A worker that stands still in a transaction holds keys that others wait for, no longer than this: it is out of its
+ * group by then. Computing a batch takes seconds.
+ */
+const STANDS_STILL_MS = 30_000
 
 export interface SharedService {
   readonly graph: Graph
@@ -58,24 +68,25 @@ export async function startSharedService(options: SharedServiceOptions): Promise
   const signal = AbortSignal.any([options.signal, failure.signal])
   const graph = compileGraph(config)
   const onPoolError = (error: Error) => log.warn({ error: error.message }, 'An idle database connection was lost.')
-  const pool = createPool({ url, applicationName: 'rescore', max: 16, onError: onPoolError })
+  const standsStillMs = STANDS_STILL_MS
+  const pool = createPool({ url, applicationName: 'rescore', max: 16, standsStillMs, onError: onPoolError })
   let models: ModelSet | null = null
   const close = async () => {
     await Promise.all([models?.[Symbol.asyncDispose](), pool.end()])
   }
   try {
     models = await loadModels(parts.has('score') ? config.models : [], { signal })
-    const keeping = (await acquireLease(url, signal, { mode: 'shared' })).keep(signal)
+    const lease = keepLease(await acquireLease(url, signal, { mode: 'shared' }))
     try {
       const wired = await wire({ ...options, signal, health }, pool, graph, models)
       health.set('lease', 'running')
       health.started()
-      const running = [{ name: 'lease', ended: keeping }, ...wired.running]
+      const running = [lease.until(wired.running), ...wired.running]
       const done = finish(running, { failure, outer: options.signal, health, log, cleanUp: close })
       return { graph, pool, stages: wired.stages, waiting: wired.waiting, done }
     } catch (error) {
       failure.abort(error)
-      await keeping.catch((lost: Error) => log.warn({ error: lost.message }, 'The lease was lost.'))
+      await lease.release().catch((lost: Error) => log.warn({ error: lost.message }, 'The lease was lost.'))
       throw error
     }
   } catch (error) {
@@ -93,6 +104,7 @@ async function wire(
   const { kafka: settings, signal, log, parts, health, metrics = new Metrics() } = options
   const owner = options.owner ?? `${hostname()} ${process.pid}`
   let status: StageStatusWriter | null = null
+  const { tally, run: runTally } = tallying({ pool, graph, signal, log })
   const shared: SharedProcess = {
     options: { ...options, owner },
     pool,
@@ -107,6 +119,7 @@ async function wire(
     signal,
     health,
     metrics,
+    tally,
     assigned: new Map(),
     stages: new Map(),
     report: (event) => {
@@ -126,10 +139,13 @@ async function wire(
   // Before any part runs: what fails here must leave none behind.
   const connecting = parts.has('connect') ? await runConnectors(shared) : []
   const captured = untilCaptured(shared)
+  const onTopicsError = (error: Error) => log.warn({ error: error.message }, 'The topics could not be looked at.')
   const running: readonly RunningPart[] = [
     { name: 'status', ended: status.run(signal) },
+    ...(parts.has('recompute') ? [runTally()] : []),
+    { name: 'topics', ended: watchTopics({ ...watchedTopics(shared), signal, onError: onTopicsError }) },
     ...[...opened].map(([name, stage]) => ({ name, ended: captured.then(() => stage.run()) })),
-    ...(parts.has('capture') ? [runCapture(shared)] : []),
+    ...(isByDebezium(options.config) ? [watchDebezium(shared)] : parts.has('capture') ? [runCapture(shared)] : []),
     ...connecting,
   ]
   return { running, stages: shared.stages, waiting }
@@ -149,14 +165,36 @@ function noteMembership(
   else health.set(stage, 'running')
 }
 
-async function carrierOf({ kafka, log, signal }: SharedServiceOptions): Promise<Carrier> {
-  const client = { role: 'start', log, signal }
-  const { clusterId } = await withAdmin(kafka, client, 'looking for the brokers', (admin) => admin.describeCluster())
-  return topicsCarrier('rescore', clusterId, kafka.prefix)
+/** A step that needs the brokers, repeated while they are away. */
+function untilReached<T>(
+  { log, signal }: Pick<SharedServiceOptions, 'log' | 'signal'>,
+  step: () => Promise<T>,
+): Promise<T> {
+  const onError = (error: unknown, retryInMs: number) =>
+    log.warn(
+      { error: asError(error).message, retryInMs: Math.round(retryInMs) },
+      'A step of the start failed, and is repeated.',
+    )
+  return persevere(step, { signal, onError })
+}
+
+async function carrierOf(options: SharedServiceOptions): Promise<Carrier> {
+  const { config, kafka, log, signal } = options
+  const ask = () =>
+    withAdmin(kafka, { role: 'start', log, signal }, 'looking for the brokers', (admin) => admin.describeCluster())
+  const { clusterId } = await untilReached(options, ask)
+  return topicsCarrier(config.capture ?? 'rescore', clusterId, kafka.prefix)
+}
+
+/** What is asked about topics beside reading and writing them: for a short time, since it is asked again. */
+function watchedTopics({ pool, graph, options }: Pick<SharedProcess, 'pool' | 'graph' | 'options'>) {
+  const { kafka: settings } = options
+  const kafka = createKafka(settings, { role: 'topics', log: { warn: () => undefined }, patience: 'command' })
+  return { pool, kafka, topics: capturedTables(graph).map((table) => topicName(settings.prefix, table)) }
 }
 
 async function prepare({ options, pool, graph, kafka, carrier }: SharedProcess): Promise<void> {
-  const { config, kafka: settings, log, publication } = options
+  const { config, kafka: settings, log, publication, signal } = options
   await migrate(pool)
   await refuseOtherCarrier(pool, carrier)
   for (const connector of config.connectors) {
@@ -164,16 +202,23 @@ async function prepare({ options, pool, graph, kafka, carrier }: SharedProcess):
   }
   await assertWatchable(pool, graph.tables, { publication, filled: filledTables(config) })
   // Capture and scoring need the feature tables whether or not a worker has made them yet.
-  const recompute = createRecomputeStage({ graph, report: () => undefined, strict: false })
+  const recompute = createRecomputeStage({ graph, report: () => undefined, strict: false, ...config.backfill })
   await whileHeld(pool, recompute.name, () => recompute.deploy(pool))
   await prepareDeliveries(pool, graph, config.deliver ?? [])
   const { rows } = await pool.query<{ topic: string }>(
-    `select distinct topic from rescore.stage_position where topic <> '' and lsn > '0/0'`,
+    `select distinct topic from rescore.stage_position where topic <> '' and exists (select from rescore.capture)`,
   )
   const read = new Set(rows.map(({ topic }) => topic))
-  const differences = await ensureTopics(settings, { role: 'start', log }, capturedTables(graph), read)
+  const tables = capturedTables(graph)
+  const client = { role: 'start', log, signal }
+  const differences = await untilReached(options, () =>
+    isByDebezium(config) ? requireTopics(settings, client, tables, read) : ensureTopics(settings, client, tables, read),
+  )
+  await untilReached(options, () => refuseOtherTopics(watchedTopics({ pool, graph, options })))
   // Before there is a slot: nothing of what is to be captured is in the topics yet.
-  if ((await readCarrier(pool)) === null) await beginAtEnds(pool, kafka, stageTopics(graph, settings.prefix))
+  if ((await readCarrier(pool)) === null) {
+    await untilReached(options, () => beginAtEnds(pool, kafka, stageTopics(graph, settings.prefix)))
+  }
   for (const { spec, differences: found } of differences) {
     log.warn({ topic: spec.name, differences: found }, 'A topic is not as it should be: see `rescore topics`.')
   }

@@ -3,13 +3,16 @@
  *
  * Invariant: several objects of a stage apply batches of different partitions at once; their counters are one stage's.
  */
+import type { ProjectConfig } from './define/index.ts'
 import { featureTables } from './graph/captured-tables.ts'
 import type { Graph } from './graph/graph.ts'
 import { openKafkaStage, type RunningKafkaStage } from './log/kafka/consume-stage.ts'
 import { groupId, topicName } from './log/kafka/topics.ts'
+import type { Lane } from './log/lane.ts'
 import { type AssignedPartition, StageStatusWriter } from './observe/stage-status.ts'
 import { createRecomputeStage } from './recompute/stage.ts'
 import { createScoreStage } from './score/stage.ts'
+import { backfillLane } from './service-parts.ts'
 import type { AnyStage, SharedProcess } from './shared-process.ts'
 
 /** Leaves the rest of what a process has to stop in (25 s) to leaving the group and closing. */
@@ -26,6 +29,11 @@ function stageTables(graph: Graph): Readonly<Record<StageName, readonly string[]
   }
 }
 
+/** A Debezium connector writes the topics, and there is no slot of ours. */
+export function isByDebezium({ capture }: ProjectConfig): boolean {
+  return capture === 'debezium'
+}
+
 /** By stage: the topics it reads. */
 export function stageTopics(graph: Graph, prefix: string): ReadonlyMap<string, readonly string[]> {
   const named = (tables: readonly string[]) => tables.map((table) => topicName(prefix, table))
@@ -39,6 +47,7 @@ function openStage<Work>(
     readonly createStage: Parameters<typeof openKafkaStage<Work>>[0]['createStage']
     readonly kindOf: (table: string, column: string) => string | undefined
     readonly isFollowed: boolean
+    readonly lane?: Lane
   },
 ): Promise<RunningKafkaStage> {
   const { kafka, options, pool, graph, signal, report } = shared
@@ -50,6 +59,7 @@ function openStage<Work>(
     topics: new Map(stageTables(graph)[name].map((table) => [topicName(prefix, table), table])),
     pool,
     url: options.url,
+    debezium: isByDebezium(options.config) ? options.kafka : undefined,
     signal,
     report,
     faults: options.faults,
@@ -71,10 +81,20 @@ function remembering<S extends AnyStage>({ stages }: SharedProcess, create: () =
 }
 
 export function openRecompute(shared: SharedProcess): Promise<RunningKafkaStage> {
-  const { graph, report, options } = shared
+  const { graph, report, options, pool } = shared
   const tables = new Map(graph.tables.map((table) => [table.id, table]))
+  const create = remembering(shared, () =>
+    createRecomputeStage({
+      graph,
+      report,
+      strict: options.strict ?? false,
+      tally: shared.tally,
+      ...options.config.backfill,
+    }),
+  )
   return openStage(shared, 'recompute', {
-    createStage: remembering(shared, () => createRecomputeStage({ graph, report, strict: options.strict ?? false })),
+    createStage: create,
+    lane: backfillLane({ pool, graph, log: options.log }, create()),
     kindOf: (table, column) => tables.get(table)?.columns[column]?.kind,
     isFollowed: true,
   })

@@ -1,202 +1,44 @@
-/**
- * The real run: 4,051 companies load through the simulator and the connector, then two and a half years of their real
- * changes are replayed as CRM edits, inserts and deletions. After each date everything stored equals a recompute from
- * scratch, nothing more was computed than inputs moved, and nothing was written that did not change.
- *
- * The data are not in the repository: without ../shared the test is skipped with a notice. RESCORE_YC_MONTHS says how
- * many dates are replayed (default 6; `all` by npm run test:yc). Figures go to figures/yc.json.
- */
-import { existsSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
-import { expect, test } from 'vitest'
-import { hubspot } from '../connectors/hubspot/index.ts'
-import * as company from '../features/company.ts'
-import { growth } from '../models/growth/model.ts'
-import { risk } from '../models/risk/model.ts'
-import { BudgetBook } from '../src/connect/budget.ts'
-import { runPass } from '../src/connect/pass.ts'
-import { prepareConnector } from '../src/connect/runner.ts'
-import { defineConfig } from '../src/define/index.ts'
-import { compileGraph } from '../src/graph/compile.ts'
-import { pathColumns } from '../src/graph/path-columns.ts'
-import { verify } from '../src/observe/verify.ts'
-import { waitUntilReflected } from '../src/observe/wait.ts'
-import { loadModels } from '../src/score/registry.ts'
+/** The real run (yc-replay.ts) on the embedded log: one service, and each value that differs written exactly once. */
+import { test } from 'vitest'
 import { startService } from '../src/service.ts'
-import { applyYcChange, loadYcPortal, startSimulator, ycChanges } from './simulator/index.ts'
-import { createTestDatabase, type TestDatabase } from './support/pg.ts'
+import { createTestDatabase } from './support/pg.ts'
+import { missingYcData, replayYc, ycConfig } from './yc-replay.ts'
 
-const DATA = resolve(import.meta.dirname, '../../shared/data/yc')
-const FIGURES = resolve(import.meta.dirname, '../figures')
-const HOUR_MS = 3_600_000
-const isThere = existsSync(DATA)
-if (!isThere)
-  process.stderr.write(`yc.pg.test.ts is skipped: ${DATA} is not there (real data, not in the repository).\n`)
-const wanted = process.env.RESCORE_YC_MONTHS ?? '6'
+const missing = missingYcData('yc.pg.test.ts')
 
-const config = defineConfig({ features: [company], models: [growth, risk] })
-
-type Cells = ReadonlyMap<string, unknown>
-
-/** Everything derived, cell by cell: `company 5 team_size`, `growth 5 label`. */
-async function derived(database: TestDatabase): Promise<Cells> {
-  const { rows } = await database.query<{ cell: string; value: unknown }>(
-    `select concat_ws(' ', 'company', f.key, v.key) as cell, v.value from rescore.features_company f,
-       jsonb_each(to_jsonb(f) - '{key,snap_lsn,epoch,source_lsn,source_at,computed_at}'::text[]) as v
-     union all
-     select concat_ws(' ', model, key, 'scored'), to_jsonb(row(label, probabilities, fingerprint)) from rescore.classification`,
-  )
-  return new Map(rows.map(({ cell, value }) => [cell, JSON.stringify(value)]))
-}
-
-/** Cells of rows that stand before and after, and differ. */
-function movedCells(before: Cells, after: Cells, prefix: string): number {
-  return [...after].filter(([cell, value]) => cell.startsWith(prefix) && before.has(cell) && before.get(cell) !== value)
-    .length
-}
-
-/** Values that the history says moved in rows that stood already, since `id`. */
-async function movesSince(database: TestDatabase, id: bigint): Promise<number> {
-  const { rows } = await database.query<{ moves: bigint }>(
-    `select count(*) as moves from rescore.feature_history, json_each(changed) as c
-     where op = 'update' and id > $1 and (c.value->'from')::jsonb is distinct from (c.value->'to')::jsonb`,
-    [id],
-  )
-  return Number(rows[0]?.moves)
-}
-
-async function lastHistory(database: TestDatabase): Promise<bigint> {
-  const { rows } = await database.query<{ id: bigint }>(
-    'select coalesce(max(id), 0) as id from rescore.feature_history',
-  )
-  return rows[0]?.id ?? 0n
-}
-
-test.skipIf(!isThere)(
+test.skipIf(missing !== null)(
   'real companies and their real changes end with every value right, and no work that was not needed',
   { timeout: 1_800_000 },
   async () => {
     await using database = await createTestDatabase('yc')
-    await using models = await loadModels(config.models)
-    const portal = await loadYcPortal(DATA, { seed: 1 })
-    await using simulator = await startSimulator({ portal, rateLimits: false })
-    const connector = hubspot({
-      accessToken: simulator.token,
-      baseUrl: simulator.url,
-      callsPer10s: 1_000_000,
-      searchesPerSecond: 1_000_000,
-    })
-    const graph = compileGraph(config)
-    await prepareConnector({ pool: database.pool, connector, foreignKeys: pathColumns(graph) })
     const stop = new AbortController()
-    const { signal } = stop
-    const warnings: object[] = []
-    const log = {
-      info: () => undefined,
-      warn: (fields: object, message: string) => void warnings.push({ message, ...fields }),
-    }
-    const service = await startService({
-      url: database.url,
-      config,
-      slot: `yc_${process.pid}`,
-      publication: 'rescore',
-      signal,
-      log,
-      strict: true,
-    })
-    const budgets = new BudgetBook()
-    /** One pass of every stream at the portal's time. @returns rows written */
-    const readAll = async (): Promise<number> => {
-      let written = 0
-      for (const stream of connector.streams) {
-        const landed = await runPass(
-          { pool: database.pool, connector, signal, log, clock: portal.clock },
-          stream,
-          budgets,
-        )
-        expect(landed.rejected).toBe(0)
-        written += landed.written
-      }
-      return written
-    }
-    const settled = () => waitUntilReflected({ url: database.url, timeoutMs: 120_000, signal })
-    const check = async () => {
-      const report = await verify({
-        pool: database.pool,
-        url: database.url,
-        graph,
-        models,
-        sample: null,
-        signal,
-        timeoutMs: 120_000,
-      })
-      expect(report.differences).toEqual([])
-      return report
-    }
-
-    try {
-      const startedMs = performance.now()
-      const loaded = await readAll()
-      const loadMs = performance.now() - startedMs
-      await settled()
-      const classifiedMs = performance.now() - startedMs
-      const first = await check()
-      expect(first.entities).toBe(4_051)
-      expect(first.classifications).toBe(2 * 4_051)
-
-      const days = await ycChanges(DATA)
-      const replayed = wanted === 'all' ? days : days.slice(0, Number(wanted))
-      const months = []
-      for (const day of replayed) {
-        const before = await derived(database)
-        const historyBefore = await lastHistory(database)
-        const counted = { ...service.recompute.counters }
-        const scoredBefore = { ...service.score.counters }
-        portal.clock.set(day.atMs)
-        for (const change of day.changes) applyYcChange(portal, change)
-        // The search index lags by up to a minute, and so does the delayed lane.
-        portal.clock.advance(HOUR_MS)
-        const dayStartedMs = performance.now()
-        const rowsLanded = await readAll()
-        await settled()
-        const seconds = (performance.now() - dayStartedMs) / 1_000
-        const now = service.recompute.counters
-        const scored = service.score.counters
-        const computed = now.computed - counted.computed
-        const needed = now.needed - counted.needed
-        const figures = {
-          date: day.date,
-          changes: day.changes.length,
-          rowsLanded,
-          computed,
-          needed,
-          featureRowsWritten: now.written - counted.written,
-          classificationsWritten: scored.written - scoredBefore.written,
-          seconds,
+    await replayYc({
+      database,
+      start: async (warn) => {
+        const { recompute, score, done } = await startService({
+          url: database.url,
+          config: ycConfig,
+          slot: `yc_${process.pid}`,
+          publication: 'rescore',
+          signal: stop.signal,
+          log: { info: () => undefined, warn },
+          strict: true,
+        })
+        return {
+          counters: () => {
+            const { computed, needed, written } = recompute.counters
+            return { computed, needed, rows: written, scored: score.counters.written }
+          },
+          stop: async () => {
+            stop.abort()
+            await done
+          },
         }
-        months.push(figures)
-        expect(computed / Math.max(1, needed), day.date).toBeLessThanOrEqual(1.02)
-        const after = await derived(database)
-        // Each value that differs was written once, and none that does not.
-        expect(await movesSince(database, historyBefore), day.date).toBe(movedCells(before, after, 'company'))
-        expect(await readAll(), `${day.date}: a second look`).toBe(0)
-        await check()
-      }
-      expect(warnings).toEqual([])
-      expect(simulator.errors).toEqual([])
-      await mkdir(FIGURES, { recursive: true })
-      const summary = {
-        companies: first.entities,
-        rowsLoaded: loaded,
-        loadSeconds: loadMs / 1_000,
-        classifiedSeconds: classifiedMs / 1_000,
-        months,
-      }
-      await writeFile(join(FIGURES, 'yc.json'), `${JSON.stringify(summary, null, 2)}\n`)
-    } finally {
-      stop.abort()
-      await service.done
-    }
+      },
+      maxRatio: 1.02,
+      writesOnce: true,
+      timeoutMs: 120_000,
+      figures: 'yc.json',
+    })
   },
 )

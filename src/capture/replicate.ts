@@ -9,7 +9,7 @@
  */
 import { aborted, Backoff, sleep } from '../db/backoff.ts'
 import { formatLsn } from '../db/lsn.ts'
-import { isRetriableDbError, type Pool, parseDatabaseUrl } from '../db/pool.ts'
+import { isRetriableDbError, type Pool, parseDatabaseUrl, sqlState } from '../db/pool.ts'
 import { isRescoreError, RescoreError } from '../errors.ts'
 import { isPlanted } from '../faults.ts'
 import { openSession, type Session } from './session.ts'
@@ -197,10 +197,6 @@ export class Replication {
       cause: error,
     })
   }
-}
-
-function sqlState(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
 }
 
 function isWorthRepeating(error: unknown): boolean {

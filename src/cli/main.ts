@@ -3,6 +3,7 @@
  * Invariant: every failure is printed with code, message and mend; the first Ctrl-C asks, the second forces.
  */
 import { Command, CommanderError } from 'commander'
+import { backfillCommand, backfillsCommand } from './backfill.ts'
 import { connectorCommand } from './connector.ts'
 import { connectorsCommand } from './connectors.ts'
 import { deliverCommand } from './deliver.ts'
@@ -10,9 +11,11 @@ import { devCommand } from './dev.ts'
 import { doctorCommand } from './doctor.ts'
 import { EXIT, exitCodeOf, explained, interruptedCode, isDrainTimeout } from './exit.ts'
 import { explainCommand } from './explain.ts'
+import { featuresCommand, lineageCommand } from './features.ts'
 import { initCommand } from './init.ts'
 import { migrateCommand } from './migrate.ts'
 import { printError } from './output.ts'
+import { planCommand } from './plan.ts'
 import { rejectsCommand } from './rejects.ts'
 import { resyncCommand } from './resync.ts'
 import { onSignals } from './signals.ts'
@@ -42,6 +45,11 @@ export function createProgram(signal: AbortSignal): Command {
     waitCommand(signal),
     verifyCommand(signal),
     doctorCommand(signal),
+    featuresCommand(),
+    lineageCommand(),
+    planCommand(signal),
+    backfillCommand(signal),
+    backfillsCommand(),
     resyncCommand(signal),
     topicsCommand(signal),
     connectorsCommand(),

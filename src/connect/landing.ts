@@ -110,8 +110,8 @@ async function applyRun(client: Queryable, identity: StreamIdentity, run: readon
       await saveAlias(client, table, keyText(table, message.from), keyText(table, message.into))
     }
     if (message.op === 'sweep') written += await sweepRange(client, table, message)
-    if (message.op === 'listed') await saveListed(client, table, message.listing, message.keys)
-    if (message.op === 'unlisted') written += await deleteUnlisted(client, table, message.listing)
+    if (message.op === 'listed') await saveListed(client, message)
+    if (message.op === 'unlisted') written += await deleteUnlisted(client, message)
     if (message.op === 'reject') await saveReject(client, identity, message)
     if (message.op === 'schema') await saveFields(client, identity, message)
   }
@@ -177,7 +177,10 @@ class Tried extends Error {
 }
 
 export interface LandOptions {
-  /** Nothing is kept; the answer says what would have been written. */
+  /**
+   * Nothing is kept; the answer says what would have been written, but for what a whole listing deletes: the keys it named
+   * before were not kept either.
+   */
   readonly dry?: boolean
 }
 
@@ -193,11 +196,12 @@ export async function land(
   checkpoint: Checkpoint | null,
   { dry = false }: LandOptions = {},
 ): Promise<Landed> {
+  const landable = dry ? messages.filter(({ op }) => op !== 'unlisted') : messages
   const landAll = (landOne: typeof landRun) =>
     withTransaction(pool, {}, async (client) => {
       let written = 0
       let rejected = 0
-      for (const run of runsOf(await withoutErased(client, messages))) {
+      for (const run of runsOf(await withoutErased(client, landable))) {
         const landed = await landOne(client, identity, run)
         written += landed.written
         rejected += landed.rejected

@@ -74,12 +74,10 @@ export async function dueValues(
 const keyDocument = (table: Table, alias: string) =>
   `jsonb_build_array(${table.key.map((column) => `${alias}.${quoteIdent(column)}`).join(', ')})`
 
-export async function saveListed(
-  client: Queryable,
-  table: Table,
-  listing: string,
-  keys: readonly SourceRow[],
-): Promise<void> {
+export async function saveListed(client: Queryable, { table, listing, keys, instead }: Of<'listed'>): Promise<void> {
+  if (instead !== undefined) {
+    await client.query('delete from rescore.listed where source_table = $1 and listing = $2', [table.id, instead])
+  }
   await client.query(
     `insert into rescore.listed (source_table, listing, key)
      select $2, $3, ${keyDocument(table, 'r')} from ${recordset(table, table.key, 1, 'r')} on conflict do nothing`,
@@ -88,13 +86,20 @@ export async function saveListed(
 }
 
 /** @returns rows deleted */
-export async function deleteUnlisted(client: Queryable, table: Table, listing: string): Promise<number> {
+export async function deleteUnlisted(
+  client: Queryable,
+  { table, listing, keepsOthers = false }: Of<'unlisted'>,
+): Promise<number> {
   const gone = await client.query(
     `delete from ${quoteTable(table.id)} t where not exists (
        select from rescore.listed l where l.source_table = $1 and l.listing = $2 and l.key = ${keyDocument(table, 't')})`,
     [table.id, listing],
   )
-  await client.query('delete from rescore.listed where source_table = $1', [table.id])
+  await client.query('delete from rescore.listed where source_table = $1 and (listing = $2 or not $3)', [
+    table.id,
+    listing,
+    keepsOthers,
+  ])
   return gone.rowCount ?? 0
 }
 

@@ -2,12 +2,19 @@
 import { copyStream } from '../copy/stream.ts'
 import type { AnyStream, Stream } from '../define/index.ts'
 import { restStream } from './rest/stream.ts'
+import { singerStream } from './singer/stream.ts'
 
 const made = new WeakMap<AnyStream, Stream>()
 
 export function streamOf(declared: AnyStream): Stream {
-  if (!('rest' in declared) && !('copy' in declared)) return declared
-  const known = made.get(declared) ?? ('rest' in declared ? restStream(declared) : copyStream(declared))
+  if ('rest' in declared) return once(declared, () => restStream(declared))
+  if ('copy' in declared) return once(declared, () => copyStream(declared))
+  if ('singer' in declared) return once(declared, () => singerStream(declared))
+  return declared
+}
+
+function once(declared: AnyStream, make: () => Stream): Stream {
+  const known = made.get(declared) ?? make()
   made.set(declared, known)
   return known
 }

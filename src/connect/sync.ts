@@ -93,7 +93,7 @@ export async function syncStream(
     throw cannot(connector.name, stream.name, 'since a time', 'Read all of it: --full.')
   }
   const stateName = `${stream.name}#${extent.kind}`
-  const startState = extent.kind === 'since' ? stream.stateSince?.(extent.ms) : null
+  const startState = extent.kind === 'since' ? stream.stateSince?.(extent.ms) : (stream.stateFull?.() ?? null)
   const landed = await runPass(options, declared, book, {
     dry,
     stateName,

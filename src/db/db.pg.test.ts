@@ -1,7 +1,9 @@
 import { cp, mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import pg from 'pg'
 import { expect, test } from 'vitest'
+import { eventually } from '../../test/support/eventually.ts'
 import { createTestDatabase } from '../../test/support/pg.ts'
 import { migrate, migrationsFolder, pendingMigrations } from './migrate.ts'
 import { createPool, isRetriableDbError, withTransaction } from './pool.ts'
@@ -93,4 +95,31 @@ test('a transaction whose error was swallowed does not count as committed', asyn
   })
   await expect(committing).rejects.toThrow('was rolled back')
   expect((await db.query(`select to_regclass('kept') as found`)).rows).toEqual([{ found: null }])
+})
+
+test('who stands still in a transaction, or does not read its answer, loses its session and its locks', async () => {
+  await using db = await createTestDatabase('still')
+  await db.query('create table held (id integer); insert into held values (1)')
+  const pool = createPool({ url: db.url, applicationName: 'rescore still', max: 2, standsStillMs: 400 })
+  const clients = [await pool.connect(), await pool.connect()]
+  const [idle, deaf] = clients
+  try {
+    for (const client of clients) await client.query('begin; select from held for share')
+    if (!(deaf instanceof pg.Client)) throw new TypeError('a client of another kind')
+    deaf.connection.stream.pause()
+    // More than the buffers on the way take.
+    const answer = deaf.query(`select repeat('x', 1000000) from generate_series(1, 100)`)
+    const outcome = expect(answer).rejects.toSatisfy(isRetriableDbError)
+    await eventually(async () => {
+      const { rows } = await db.query(`select from pg_stat_activity where application_name = 'rescore still'`)
+      expect(rows).toEqual([])
+    })
+    await db.query('select from held for update nowait')
+    deaf.connection.stream.resume()
+    await outcome
+    await expect(idle?.query('select 1')).rejects.toSatisfy(isRetriableDbError)
+  } finally {
+    for (const client of clients) client.release(true)
+    await pool.end()
+  }
 })

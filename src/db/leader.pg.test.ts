@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest'
 import { eventually } from '../../test/support/eventually.ts'
 import { createTestDatabase } from '../../test/support/pg.ts'
-import { runAsLeader } from './leader.ts'
+import { startProxy } from '../../test/support/proxy.ts'
+import { aborted } from './backoff.ts'
+import { type HeldRole, runAsLeader } from './leader.ts'
 import { acquireLease } from './lease.ts'
 
 test('one leads at a time; a stand-by takes over when the session is cut, after the work of the first was aborted', async () => {
@@ -62,4 +64,73 @@ test('services that share the work admit each other, and none that would do it a
   await expect(acquireLease(database.url, signal, { patienceMs: 50 })).rejects.toMatchObject({ code: 'DB_LEASE_HELD' })
   stop.abort()
   await Promise.all([first, second])
+})
+
+const BEAT = { everyMs: 200, withinMs: 1_000, idleMs: 3_000 }
+
+test('who is cut off without a word loses the role by itself, and its work has ended before another begins', async () => {
+  await using database = await createTestDatabase('leader')
+  await using proxy = await startProxy(Number(new URL(database.url).port))
+  const cutOff = new URL(database.url)
+  cutOff.port = String(proxy.port)
+  const stop = new AbortController()
+  const events: string[] = []
+  const lead = (name: string, url: string) =>
+    runAsLeader(
+      url,
+      'capture',
+      stop.signal,
+      async (signal, { lost }) => {
+        events.push(`${name} begins`)
+        await aborted(signal)
+        events.push(`${name} ${lost.aborted ? 'lost' : 'stopped'}`)
+      },
+      { askEveryMs: 20, beat: BEAT },
+    )
+  const first = lead('first', cutOff.href)
+  await eventually(() => expect(events).toEqual(['first begins']))
+  const second = lead('second', database.url)
+  proxy.set('swallow')
+  await eventually(() => expect(events).toEqual(['first begins', 'first lost', 'second begins']))
+  stop.abort()
+  proxy.set('refuse')
+  await Promise.all([first, second])
+  expect(events.at(-1)).toBe('second stopped')
+})
+
+/** As a computation, or a SIGSTOP, does to the whole process. */
+function standStill(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+}
+
+test('a process that is busy for a while keeps its role; one that stood still for longer finds it lost', async () => {
+  await using database = await createTestDatabase('leader')
+  const stop = new AbortController()
+  const ends: boolean[] = []
+  let begun = 0
+  const sure: boolean[] = []
+  let role: HeldRole | undefined
+  const work = async (signal: AbortSignal, held: HeldRole) => {
+    begun += 1
+    role = held
+    await aborted(signal)
+    ends.push(held.lost.aborted)
+  }
+  const leading = runAsLeader(database.url, 'x', stop.signal, work, { askEveryMs: 20, beat: BEAT })
+  await eventually(() => expect(begun).toBe(1))
+  standStill(BEAT.idleMs / 2)
+  const sessions = `select count(*)::integer as count from pg_locks l join pg_stat_activity a using (pid)
+    where a.datname = current_database() and l.locktype = 'advisory' and l.granted`
+  expect((await database.query<{ count: number }>(sessions)).rows).toEqual([{ count: 1 }])
+  expect(ends).toEqual([])
+  sure.push(role?.isSure() === true)
+  standStill(BEAT.idleMs + 500)
+  // At once, before anything that has happened meanwhile is heard of.
+  sure.push(role?.isSure() === true)
+  expect(sure).toEqual([true, false])
+  await eventually(() => expect(begun).toBe(2))
+  expect(ends).toEqual([true])
+  stop.abort()
+  await leading
+  expect(ends).toEqual([true, false])
 })

@@ -4,6 +4,7 @@
  * Invariants: values arrive exact (int8 as bigint, numeric and times as PostgreSQL's text); engine sessions run without
  * parallel workers, because a parallel plan changes the last digit of float sums and breaks the cut-off.
  */
+import type { Socket } from 'node:net'
 import pg from 'pg'
 
 export type Pool = pg.Pool
@@ -44,8 +45,11 @@ export interface PoolOptions {
   readonly applicationName: string
   readonly max?: number
   readonly statementTimeoutMs?: number
-  /** How long a transaction may stand idle before the server ends its session, and with it its locks. Default: for ever. */
-  readonly idleInTransactionMs?: number
+  /**
+   * How long a transaction may stand idle, or an answer wait to be taken by a client that does not read, before the server
+   * ends its session, and with it its locks. Default: for ever.
+   */
+  readonly standsStillMs?: number
   /** How long connecting, and each statement, may take as seen from here: the server may be gone. Default: 10 s, and for ever. */
   readonly answerWithinMs?: number
   /** Told of errors of idle connections; the pool itself replaces them. */
@@ -53,10 +57,14 @@ export interface PoolOptions {
 }
 
 /** Our settings behind those of the URL, whose `options` would otherwise replace them. */
-function withSession(url: string): string {
+function withSession(url: string, standsStillMs: number): string {
   const parsed = new URL(url)
   const given = parsed.searchParams.get('options') ?? ''
-  const ours = SESSION.map((setting) => `-c ${setting}`).join(' ')
+  const limits =
+    standsStillMs > 0
+      ? [`idle_in_transaction_session_timeout=${standsStillMs}`, `tcp_user_timeout=${standsStillMs}`]
+      : []
+  const ours = [...SESSION, ...limits].map((setting) => `-c ${setting}`).join(' ')
   parsed.searchParams.set('options', `${given} ${ours}`.trim())
   return parsed.href
 }
@@ -67,12 +75,12 @@ export function createPool(options: PoolOptions): Pool {
     applicationName,
     max = 8,
     statementTimeoutMs = 0,
-    idleInTransactionMs = 0,
+    standsStillMs = 0,
     answerWithinMs = 0,
     onError = () => undefined,
   } = options
   const pool = new pg.Pool({
-    connectionString: withSession(url),
+    connectionString: withSession(url, standsStillMs),
     application_name: applicationName,
     max,
     types: exactTypes,
@@ -80,7 +88,6 @@ export function createPool(options: PoolOptions): Pool {
     keepAlive: true,
     ...(answerWithinMs > 0 ? { query_timeout: answerWithinMs } : {}),
     ...(statementTimeoutMs > 0 ? { statement_timeout: statementTimeoutMs } : {}),
-    ...(idleInTransactionMs > 0 ? { idle_in_transaction_session_timeout: idleInTransactionMs } : {}),
   })
   pool.on('error', onError)
   // The pool listens only to idle clients: one lost while in use would be an uncaught exception, beside its own error.
@@ -88,13 +95,24 @@ export function createPool(options: PoolOptions): Pool {
   return pool
 }
 
+export interface ClientOptions {
+  readonly url: string
+  readonly applicationName: string
+  /** Not connected yet; for a caller that must be able to cut it. */
+  readonly socket?: Socket
+  /** Default: as long as the network lets it. */
+  readonly connectWithinMs?: number
+}
+
 /** A connection of its own, outside any pool: LISTEN and the like. The caller connects and ends it. */
-export function createClient(options: { readonly url: string; readonly applicationName: string }): pg.Client {
+export function createClient({ url, applicationName, socket, connectWithinMs }: ClientOptions): pg.Client {
   return new pg.Client({
-    connectionString: options.url,
-    application_name: options.applicationName,
+    connectionString: url,
+    application_name: applicationName,
     types: exactTypes,
     keepAlive: true,
+    ...(socket === undefined ? {} : { stream: () => socket }),
+    ...(connectWithinMs === undefined ? {} : { connectionTimeoutMillis: connectWithinMs }),
   })
 }
 
@@ -140,10 +158,10 @@ const RETRIABLE_SQLSTATES = new Set([
   '40001', // serialization_failure
   '40P01', // deadlock_detected
   '55P03', // lock_not_available
-  '25P03', // idle_in_transaction_session_timeout
   '57P01', // admin_shutdown
   '57P02', // crash_shutdown
   '57P03', // cannot_connect_now
+  '57P05', // idle_session_timeout
   '57014', // query_canceled (statement time-out)
   '08000', // connection_exception
   '08001', // sqlclient_unable_to_establish_sqlconnection
@@ -168,14 +186,19 @@ const RETRIABLE_MESSAGES =
 
 export function isRetriableDbError(error: unknown): boolean {
   if (!(error instanceof Error)) return false
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
+  const code = sqlState(error)
   if (RETRIABLE_SQLSTATES.has(code) || RETRIABLE_SYSTEM_CODES.has(code)) return true
   return code === '' && RETRIABLE_MESSAGES.test(error.message)
 }
 
+/** Of PostgreSQL's own errors; the code of the system for its own, and '' where there is none. */
+export function sqlState(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
+}
+
 /** A statement that does not wait for locks, or no longer, found one held. */
 export function isLockRefused(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === '55P03'
+  return sqlState(error) === '55P03'
 }
 
 export function quoteIdent(name: string): string {

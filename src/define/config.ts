@@ -12,7 +12,18 @@ export interface ProjectConfig {
   readonly deliver?: readonly Delivery[]
   /** Where webhooks of connectors are listened for. Missing: nowhere. */
   readonly webhooks?: WebhookListener | undefined
+  readonly backfill?: BackfillSpec | undefined
+  /** Who brings changes of the database into Kafka. Missing: Rescore. */
+  readonly capture?: CapturedBy | undefined
 }
+
+export interface BackfillSpec {
+  /** A deployment that makes more rows of an entity stale than this recomputes them only once it is approved. */
+  readonly approveAbove: number
+}
+
+/** `debezium`: topics that a Debezium connector writes are read, and Rescore opens no replication slot of its own. */
+export type CapturedBy = 'rescore' | 'debezium'
 
 export interface WebhookListener {
   readonly port: number
@@ -27,6 +38,9 @@ export interface ProjectSpec {
   readonly models?: readonly Model[]
   readonly deliver?: readonly Delivery[]
   readonly webhooks?: WebhookListener
+  /** Default: to be approved above 100,000 rows of an entity. */
+  readonly backfill?: BackfillSpec
+  readonly capture?: CapturedBy
 }
 
 function isFeature(value: unknown): value is AnyFeature {
@@ -39,6 +53,6 @@ export function defineConfig(spec: ProjectSpec): ProjectConfig {
   const features = spec.features.flatMap((entry) =>
     isFeature(entry) ? [entry] : Object.values(entry).filter(isFeature),
   )
-  const { connectors = [], models = [], deliver = [], webhooks } = spec
-  return { connectors, features: [...new Set(features)], models, deliver, webhooks }
+  const { connectors = [], models = [], deliver = [], webhooks, backfill, capture } = spec
+  return { connectors, features: [...new Set(features)], models, deliver, webhooks, backfill, capture }
 }

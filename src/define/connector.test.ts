@@ -116,6 +116,7 @@ describe('a connector', () => {
       random: () => 0,
       signal: new AbortController().signal,
       log: { info: () => undefined, warn: () => undefined },
+      conceal: () => undefined,
       call: () => Promise.reject(new Error('not asked for')),
       http: async ({ path }) => {
         asked.push(path)

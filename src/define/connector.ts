@@ -5,10 +5,11 @@
 import type { CopyStream } from './copy.ts'
 import type { HttpRequest, HttpSettings } from './http.ts'
 import type { RestStream } from './rest.ts'
+import type { SingerStream } from './singer.ts'
 import type { Budget, ConnectorProblem, SourceContext, Stream } from './stream.ts'
 import type { WebhookReceiver } from './webhook.ts'
 
-export type AnyStream = Stream | RestStream | CopyStream
+export type AnyStream = Stream | RestStream | CopyStream | SingerStream
 
 export interface Connector {
   readonly name: string

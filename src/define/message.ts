@@ -66,9 +66,19 @@ export type Message<S> =
       readonly present: readonly bigint[]
     }
   /** These keys stood in the listing named `listing` (of the stream's own naming): to be followed by `unlisted`. */
-  | { readonly op: 'listed'; readonly table: Table; readonly listing: string; readonly keys: readonly SourceRow[] }
-  /** The listing is whole: rows of `table` whose key was never `listed` in it are deleted. For keys of any type. */
-  | { readonly op: 'unlisted'; readonly table: Table; readonly listing: string }
+  | {
+      readonly op: 'listed'
+      readonly table: Table
+      readonly listing: string
+      readonly keys: readonly SourceRow[]
+      /** A listing that was broken off and is forgotten, before these keys are listed. */
+      readonly instead?: string
+    }
+  /**
+   * The listing is whole: rows of `table` whose key was never `listed` in it are deleted. For keys of any type. Other
+   * listings of the table are forgotten with it, unless `keepsOthers`.
+   */
+  | { readonly op: 'unlisted'; readonly table: Table; readonly listing: string; readonly keepsOthers?: boolean }
   /** One record that cannot be landed: kept in rescore.reject with its reason; the run goes on. */
   | {
       readonly op: 'reject'

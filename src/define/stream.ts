@@ -48,6 +48,8 @@ export interface SourceContext {
     info(fields: object, message: string): void
     warn(fields: object, message: string): void
   }
+  /** A secret that is got while running (a new token): from now on it is kept out of everything that is written down. */
+  conceal(secret: string): void
   /** One call by the connector's `http` settings. @throws SourceError */
   http(request: HttpRequest): Promise<HttpAnswer>
   /**
@@ -74,6 +76,18 @@ export interface DueOptions {
   readonly limit: number
 }
 
+export interface AbsentOptions {
+  /** Its one key column is a bigint. */
+  readonly table: Table
+  /** Exclusive; null: from the lowest key. */
+  readonly after: bigint | null
+  /** Inclusive; null: to the highest key. */
+  readonly upTo: bigint | null
+  readonly present: readonly bigint[]
+  /** Most keys answered, the lowest first. */
+  readonly limit: number
+}
+
 export interface ReadContext extends SourceContext {
   /** What was remembered under these names and committed; names never remembered are not in it. */
   recall(names: readonly string[]): Promise<ReadonlyMap<string, string>>
@@ -82,6 +96,13 @@ export interface ReadContext extends SourceContext {
    * come; the longest due first.
    */
   due(options: DueOptions): Promise<readonly string[]>
+  /**
+   * Keys of stored rows of a range that are not among `present`, ascending. That a list leaves a record out is a
+   * suspicion and no more: read it by id before it is deleted.
+   */
+  absent(options: AbsentOptions): Promise<readonly bigint[]>
+  /** Rows of a source table. */
+  size(table: Table): Promise<number>
 }
 
 export interface SyncContext<S> extends ReadContext {
@@ -113,8 +134,6 @@ export interface Stream<S = unknown> {
    * start or since a time.
    */
   readonly isConsuming?: boolean
-  /** What keeps this stream from being read, besides what the connector's own check finds; doctor tells the rest too. */
-  check?(context: SourceContext): Promise<readonly ConnectorProblem[]>
   /** Pause between two runs that found nothing to wait for. */
   readonly everyMs: number
   /** One pass: ends when the source has nothing more for now. */
@@ -124,8 +143,12 @@ export interface Stream<S = unknown> {
    * --ids` and the replay of rejects. Yields no checkpoint.
    */
   read?(context: ReadContext, keys: readonly SourceRow[]): AsyncGenerator<Message<never>, void, void>
+  /** As the connector's own check, for what only the stream can know. */
+  check?(context: SourceContext): Promise<readonly ConnectorProblem[]>
   /** The state from which a run reads everything modified since then: for `rescore sync --since`. */
   stateSince?(ms: number): S
+  /** The state from which a run reads everything: for `rescore sync --full`. Default: none, as if it had never run. */
+  stateFull?(): S
 }
 
 /** Fixes the types of one stream's state. */

@@ -11,6 +11,7 @@ import { Backoff } from '../db/backoff.ts'
 import { isRetriableDbError, type Pool } from '../db/pool.ts'
 import { asError, isRescoreError } from '../errors.ts'
 import { isPlanted } from '../faults.ts'
+import type { InTransaction, Lane } from './lane.ts'
 import type { Batch, Log } from './log.ts'
 import { comparePositions, type Position, START } from './position.ts'
 import { isDone, type Outlook, ReflectedPosition } from './reflected.ts'
@@ -32,6 +33,8 @@ export interface StageRunnerOptions<Work> {
   readonly stage: Stage<Work>
   readonly signal: AbortSignal
   readonly report: Report
+  /** Given turns while no change waits and nothing is swept. */
+  readonly lane?: Lane
   readonly maxEntries?: number
   /** How long to wait for a transaction of a batch to become visible before that is reported. */
   readonly visibleWithinMs?: number
@@ -47,6 +50,7 @@ interface Attempt<Work> {
 
 /** Live batches between two pieces of sweep under steady load, so that neither starves. */
 const BATCHES_PER_SWEEP = 4
+const BATCHES_PER_TURN = 8
 const IDLE_WAIT_MS = 1_000
 
 class StageRunner<Work> {
@@ -59,6 +63,7 @@ class StageRunner<Work> {
   #attempted: Attempt<Work> | null = null
   #isSweeping = true
   #batchesSinceSweep = 0
+  #batchesSinceTurn = 0
 
   constructor(options: StageRunnerOptions<Work>) {
     this.#options = options
@@ -115,17 +120,38 @@ class StageRunner<Work> {
   }
 
   async #step(): Promise<void> {
-    const { log, stage, signal, maxEntries = 5_000 } = this.#options
-    const waitMs = this.#isSweeping ? 0 : IDLE_WAIT_MS
+    const { log, stage, signal, lane, maxEntries = 5_000 } = this.#options
+    const turnInMs = lane?.dueInMs() ?? IDLE_WAIT_MS
+    const waitMs = this.#isSweeping ? 0 : Math.min(IDLE_WAIT_MS, turnInMs)
     const mustSweep = this.#isSweeping && this.#batchesSinceSweep >= BATCHES_PER_SWEEP
-    const batch = mustSweep ? null : await log.next(stage.name, { maxEntries, waitMs, signal })
+    const mustGiveTurn = !this.#isSweeping && turnInMs === 0 && this.#batchesSinceTurn >= BATCHES_PER_TURN
+    const batch = mustSweep || mustGiveTurn ? null : await log.next(stage.name, { maxEntries, waitMs, signal })
     if (batch !== null) {
       this.#batchesSinceSweep += 1
+      this.#batchesSinceTurn += 1
       await this.#handle(batch)
     } else if (this.#isSweeping) {
       this.#batchesSinceSweep = 0
       await this.#sweep()
+    } else if (lane !== undefined && lane.dueInMs() === 0) {
+      this.#batchesSinceTurn = 0
+      await lane.step(this.#inTurn)
     }
+  }
+
+  /** Under the stage's fence. What is repeated because its answer was lost finds less to do, like a piece of a sweep. */
+  readonly #inTurn: InTransaction = async (work) => {
+    const { stage, faults } = this.#options
+    this.#attempted = { to: this.#position, outlook: this.#reflected.settled, work: null }
+    const result = await inVisibleSnapshot(this.#snapshot, [], async (context) => {
+      await holdPosition(context.client, stage.name, { position: this.#position, fence: this.#fence })
+      const done = await work(context)
+      await faults?.hit(`${stage.name}:turn-before-commit`)
+      return done
+    })
+    await faults?.hit(`${stage.name}:turn-after-commit`)
+    this.#attempted = null
+    return result
   }
 
   async #handle(received: Batch): Promise<void> {

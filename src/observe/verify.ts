@@ -36,6 +36,8 @@ export interface VerifyReport {
   /** Values compared. */
   readonly features: number
   readonly classifications: number
+  /** Entities that wait for a backfill: known to be stale, and not compared. */
+  readonly stale: number
   /** The first 1,000. */
   readonly differences: readonly Difference[]
   readonly differenceCount: number
@@ -59,6 +61,7 @@ interface Round {
   readonly entities: number
   readonly features: number
   readonly classifications: number
+  readonly stale: number
   readonly isComplete: boolean
   readonly reflectedLsn: string
 }
@@ -74,18 +77,22 @@ async function look(
   return withTransaction(pool, { isolation: 'repeatable read', readOnly: true }, async (client) => {
     const definitions = await checkDefinitions(client, graph, options.models.models)
     const found = definitions.differences.filter(isWanted)
-    const count = { entities: 0, features: 0, classifications: 0 }
+    const count = { entities: 0, features: 0, classifications: 0, stale: 0 }
     for (const node of graph.entities.values()) {
       const { name } = node.entity
       const models = options.models.models.filter(({ model }) => model.entity.name === name)
       const epoch = definitions.epochs.get(name) ?? 0
-      const check = { client, node, models, knownModels: definitions.models, epoch }
+      const required = definitions.required.get(name) ?? 0
+      const check = { client, node, models, knownModels: definitions.models, epoch, required }
       for await (const keys of keysOf(client, name)) {
         signal.throwIfAborted()
-        found.push(...(await checkKeys(check, keys)).filter(isWanted))
-        count.entities += keys.length
-        count.features += keys.length * node.features.length
-        count.classifications += keys.length * models.length
+        const checked = await checkKeys(check, keys)
+        const compared = keys.length - checked.stale
+        found.push(...checked.found.filter(isWanted))
+        count.entities += compared
+        count.features += compared * node.features.length
+        count.classifications += compared * models.length
+        count.stale += checked.stale
         if (found.length > MAX_SUSPECTS) return { found, ...count, isComplete: false, reflectedLsn: lsn }
       }
     }
@@ -118,6 +125,7 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   }
   return {
     entities: first.entities,
+    stale: first.stale,
     features: first.features,
     classifications: first.classifications,
     differences: found.slice(0, LISTED),

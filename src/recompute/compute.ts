@@ -13,10 +13,13 @@ import type { FeatureMove } from '../log/stage.ts'
 import { type Inputs, withStrictInputs } from './inputs.ts'
 import type { Aside, LoadedRow } from './load.ts'
 import { type FeatureProgram, type Program, reachableFrom } from './program.ts'
+import type { EntityTally } from './tally.ts'
 import { areEqual, type Checked, checkValue, type Refusal } from './value.ts'
 
 export interface Failure extends Refusal {
   readonly feature: string
+  /** JSON of what compute was given; null where that is too long. */
+  readonly inputs: string | null
 }
 
 export interface Computed {
@@ -66,7 +69,23 @@ export function demandOf(program: Program, row: LoadedRow, dirty: bigint | null,
   return { forced: aside === null ? needed : program.all, needed }
 }
 
+/** What is asked for whatever is known to have changed. */
+export interface Asked {
+  /** Features; what reads them follows where their values move. */
+  readonly bits: bigint
+  /** Also where they are up to date. */
+  readonly isForced: boolean
+}
+
+export function demandAsked(program: Program, row: LoadedRow, asked: Asked, changedIn: readonly number[]): Demand {
+  const stale = demandOf(program, row, null, changedIn)
+  if (!row.exists || stale.forced === program.all || !asked.isForced) return stale
+  const needed = stale.needed | asked.bits
+  return { forced: stale.forced | asked.bits, needed }
+}
+
 const MAX_REASON = 500
+const MAX_INPUTS = 2_000
 
 function call(feature: FeatureProgram, inputs: Inputs, isStrict: boolean): Checked {
   const { feature: definition } = feature.node
@@ -106,8 +125,20 @@ function flagsOf(bits: bigint, count: number): Uint8Array {
   return flags
 }
 
+/** bigint and Date have no JSON of their own. */
+function inputsJson(inputs: Inputs): string | null {
+  const text = JSON.stringify(inputs, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value))
+  return text.length > MAX_INPUTS || text.includes('\\u0000') ? null : text
+}
+
 /** @throws RescoreError FEATURE_UNDECLARED_INPUT in strict mode */
-export function computeRow(program: Program, row: LoadedRow, demand: Demand, isStrict: boolean): Computed {
+export function computeRow(
+  program: Program,
+  row: LoadedRow,
+  demand: Demand,
+  isStrict: boolean,
+  tally: EntityTally | null = null,
+): Computed {
   const values = [...row.stored]
   const moves: FeatureMove[] = []
   const forced = flagsOf(demand.forced, program.features.length)
@@ -122,15 +153,17 @@ export function computeRow(program: Program, row: LoadedRow, demand: Demand, isS
     }
     const checked = call(feature, inputs, isStrict)
     computed += 1
+    if (tally !== null) tally.computed[bit] = (tally.computed[bit] ?? 0) + 1
     neededCount += needed[bit] ?? 0
     const { name } = feature.node.feature
     if ('refusal' in checked) {
-      const failure = { feature: name, ...checked.refusal }
+      const failure = { feature: name, inputs: inputsJson(inputs), ...checked.refusal }
       return { values: row.stored, moves: [], failure, computed, needed: neededCount }
     }
     const stored = row.stored[bit] ?? null
     if (isCutOff(feature, row, checked.value, stored)) continue
     values[bit] = checked.value
+    if (tally !== null) tally.moved[bit] = (tally.moved[bit] ?? 0) + 1
     moves.push({ feature: name, from: stored, to: checked.value })
     if (isPlanted('readers-forgotten')) continue
     for (const reader of feature.node.readers) {

@@ -11,6 +11,7 @@ import type { FeatureNode, Graph } from '../graph/graph.ts'
 import type { Report } from '../log/stage.ts'
 import { forgetOthers } from './computed.ts'
 import { type DefinitionDiff, type DeployedDefinition, diffDefinitions } from './definitions.ts'
+import { planBackfill } from './deploy-backfill.ts'
 import { ensureFeatureTable } from './feature-table.ts'
 import { plainArray, textArray } from './literals.ts'
 import type { Program } from './program.ts'
@@ -18,7 +19,7 @@ import type { Program } from './program.ts'
 const SAVE = `insert into rescore.definition (entity, feature, version, hash, changed_in_epoch)
   select $1, u.*, $5 from unnest($2::text[], $3::integer[], $4::text[]) as u
   on conflict (entity, feature) do update set version = excluded.version, hash = excluded.hash,
-    changed_in_epoch = excluded.changed_in_epoch, deployed_at = clock_timestamp()`
+    changed_in_epoch = excluded.changed_in_epoch, backfill = null, deployed_at = clock_timestamp()`
 
 async function save(client: Client, entity: string, nodes: readonly FeatureNode[], epoch: number): Promise<void> {
   await client.query(SAVE, [
@@ -66,12 +67,16 @@ function tell(report: Report, entity: string, edited: readonly FeatureNode[]): v
   }
 }
 
-/** @throws RescoreError FEATURE_KEY_TYPE or FEATURE_TYPE_CHANGED; then nothing is changed */
+/**
+ * @param approveAbove more rows that become stale at once wait for a backfill to be approved
+ * @throws RescoreError FEATURE_KEY_TYPE or FEATURE_TYPE_CHANGED; then nothing is changed
+ */
 export async function deployFeatures(
   pool: Pool,
   graph: Graph,
   programs: readonly Program[],
   report: Report,
+  approveAbove: number,
 ): Promise<void> {
   const edited = await withTransaction(pool, {}, async (client) => {
     await client.query('select pg_advisory_xact_lock($1)', [ADVISORY_LOCK.deployFeatures])
@@ -84,6 +89,7 @@ export async function deployFeatures(
       const diff = diffDefinitions(program.node, rows)
       await ensureFeatureTable(client, program, new Set(diff.changed.map(({ bit }) => bit)))
       await saveDiff(client, program.node.entity.name, diff, epoch)
+      await planBackfill(client, program.node, [...diff.changed, ...diff.readers], approveAbove)
       diffs.set(program.node.entity.name, diff.edited)
     }
     await removeEntities(client, graph)

@@ -11,7 +11,7 @@ import type { EntityNode } from '../graph/graph.ts'
 import { type Held, holdKeys } from '../log/hold.ts'
 import type { ApplyContext } from '../log/stage.ts'
 import type { Dirty } from './affected.ts'
-import { computeRow, demandOf } from './compute.ts'
+import { type Asked, computeRow, type Demand, demandAsked, demandOf } from './compute.ts'
 import { ComputedBefore, type Entities, type Look } from './computed.ts'
 import type { EntityEpochs } from './epochs.ts'
 import { isPossibleKey } from './literals.ts'
@@ -19,6 +19,7 @@ import { type LoadedRow, Loader } from './load.ts'
 import type { Outcome } from './outcome.ts'
 import { compileProgram, type Program, reachableFrom } from './program.ts'
 import { statement } from './statement.ts'
+import type { EntityTally } from './tally.ts'
 import { Writer } from './write.ts'
 
 const PIECE = 1_000
@@ -43,6 +44,10 @@ export interface EngineRun {
   readonly context: ApplyContext
   readonly epochs: EntityEpochs
   readonly counters: Counters
+  /** What of entities of which nothing is known to be dirty; missing: what is stale. */
+  readonly asked?: Asked
+  /** Told of what each entity came to. */
+  readonly onOutcomes?: (outcomes: readonly Outcome[]) => void
   /** Told of every entity whose row was written. */
   readonly onWritten?: (outcome: Outcome) => void
 }
@@ -83,8 +88,10 @@ export class Engine {
   readonly #held: Held
   readonly #before: ComputedBefore
   readonly #isStrict: boolean
+  readonly #tally: EntityTally | null
 
-  constructor(node: EntityNode, isStrict: boolean) {
+  constructor(node: EntityNode, isStrict: boolean, tally: EntityTally | null = null) {
+    this.#tally = tally
     this.node = node
     this.program = compileProgram(node)
     this.#loader = new Loader(this.program)
@@ -128,16 +135,22 @@ export class Engine {
     }
   }
 
-  #compute({ epochs, counters }: EngineRun, piece: Piece, rows: readonly LoadedRow[]): readonly Outcome[] {
+  #demand({ asked, epochs }: EngineRun, row: LoadedRow, dirty: Dirty | null): Demand {
+    if (dirty === null && asked !== undefined) return demandAsked(this.program, row, asked, epochs.changedIn)
+    return demandOf(this.program, row, dirty?.bits ?? null, epochs.changedIn)
+  }
+
+  #compute(run: EngineRun, piece: Piece, rows: readonly LoadedRow[]): readonly Outcome[] {
+    const { counters } = run
     counters.handled += rows.length
     return rows.flatMap((row): readonly Outcome[] => {
       const dirty = piece.get(row.key) ?? null
       if (!row.exists) return [{ row, dirty, computed: null }]
-      const demand = demandOf(this.program, row, dirty?.bits ?? null, epochs.changedIn)
+      const demand = this.#demand(run, row, dirty)
       // Put aside, and still for the same reason.
       if (row.aside !== null && demand.forced === 0n) return []
       const needed = demand.needed & ~(dirty?.done ?? 0n)
-      const computed = computeRow(this.program, row, { ...demand, needed }, this.#isStrict)
+      const computed = computeRow(this.program, row, { ...demand, needed }, this.#isStrict, this.#tally)
       counters.computed += computed.computed
       counters.needed += computed.needed
       return [{ row, dirty, computed }]
@@ -145,29 +158,31 @@ export class Engine {
   }
 
   async #write(
-    { context, epochs, counters, onWritten }: EngineRun,
+    { context, epochs, counters, onOutcomes, onWritten }: EngineRun,
     look: Look | null,
     outcomes: readonly Outcome[],
   ): Promise<void> {
     const { client, snapshotLsn } = context
     const written = await this.#writer.write({ client, snapshotLsn, epoch: epochs.current }, outcomes)
     counters.written += written.length
+    onOutcomes?.(outcomes)
     if (look !== null) await this.#before.note(client, look, outcomes)
     if (onWritten !== undefined) written.forEach(onWritten)
   }
 
-  async #load({ context, epochs }: EngineRun, entities: Piece): Promise<readonly LoadedRow[]> {
+  async #load(run: EngineRun, entities: Piece): Promise<readonly LoadedRow[]> {
     if (entities.size === 0) return []
     const { program } = this
+    const { context } = run
     let bits = 0n
     // What is dirty for no reason of a change is stale or missing: everything may be needed.
-    for (const dirty of entities.values()) bits |= dirty?.bits ?? program.all
+    for (const dirty of entities.values()) bits |= dirty?.bits ?? run.asked?.bits ?? program.all
     const loaded = reachableFrom(program, bits)
     const rows = await this.#loader.load(context.client, loaded, [...entities.keys()])
     const isEnough = (row: LoadedRow) => {
-      const dirty = entities.get(row.key)?.bits ?? null
-      const { forced } = demandOf(program, row, dirty, epochs.changedIn)
-      return forced === dirty || (reachableFrom(program, forced) & ~loaded) === 0n
+      const dirty = entities.get(row.key) ?? null
+      const { forced } = this.#demand(run, row, dirty)
+      return forced === dirty?.bits || (reachableFrom(program, forced) & ~loaded) === 0n
     }
     if (loaded === program.all) return rows
     const [enough, more] = [rows.filter(isEnough), rows.filter((row) => !isEnough(row))]

@@ -15,6 +15,8 @@ export interface EntityEpochs {
   readonly current: number
   /** By bit. */
   readonly changedIn: readonly number[]
+  /** The newest that no backfill is to catch up with: rows below it are swept. */
+  readonly swept: number
 }
 
 interface DefinitionRow {
@@ -22,6 +24,7 @@ interface DefinitionRow {
   readonly feature: string
   readonly version: number
   readonly changed_in_epoch: number
+  readonly backfill: bigint | null
 }
 
 function epochsOf(node: EntityNode, rows: readonly DefinitionRow[]): EntityEpochs {
@@ -36,14 +39,17 @@ function epochsOf(node: EntityNode, rows: readonly DefinitionRow[]): EntityEpoch
       mend: 'Another process has deployed other definitions: restart this one with the same code.',
     })
   })
-  return { current: Math.max(...changedIn), changedIn }
+  const swept = changedIn.filter(
+    (_, bit) => (known.get(node.features[bit]?.feature.name ?? '')?.backfill ?? null) === null,
+  )
+  return { current: Math.max(...changedIn), changedIn, swept: Math.max(0, ...swept) }
 }
 
 /** By entity. @throws RescoreError FEATURE_NOT_DEPLOYED */
 export async function readEpochs(client: Queryable, graph: Graph): Promise<ReadonlyMap<string, EntityEpochs>> {
   const { rows } = await client.query<DefinitionRow>({
     name: 'rescore-epochs',
-    text: 'select entity, feature, version, changed_in_epoch from rescore.definition',
+    text: 'select entity, feature, version, changed_in_epoch, backfill from rescore.definition',
   })
   return new Map([...graph.entities].map(([name, node]) => [name, epochsOf(node, rows)]))
 }
@@ -53,7 +59,7 @@ export async function makeStale(client: Client, node: EntityNode, bits: bigint):
   const names = node.features.filter(({ bit }) => ((bits >> BigInt(bit)) & 1n) === 1n)
   await client.query(
     `update rescore.definition
-     set changed_in_epoch = (select max(changed_in_epoch) + 1 from rescore.definition)
+     set changed_in_epoch = (select max(changed_in_epoch) + 1 from rescore.definition), backfill = null
      where entity = $1 and feature = any($2::text[])`,
     [node.entity.name, textArray(names.map(({ feature }) => feature.name))],
   )

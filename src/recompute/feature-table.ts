@@ -10,7 +10,7 @@ import { RescoreError } from '../errors.ts'
 import type { FeatureNode } from '../graph/graph.ts'
 import type { Program } from './program.ts'
 
-async function typesOf(client: Client, table: string): Promise<ReadonlyMap<string, string>> {
+export async function typesOf(client: Client, table: string): Promise<ReadonlyMap<string, string>> {
   const { rows } = await client.query<{ name: string; type: string }>(
     `select attname as name, format_type(atttypid, atttypmod) as type from pg_attribute
      where attrelid = $1::regclass and attnum > 0 and not attisdropped`,

@@ -45,7 +45,12 @@ function scanSql(program: Program, scan: number, slots: readonly number[]): stri
   )
 }
 
-export function compileLoad(program: Program, slots: ReadonlySet<number>): LoadStatement {
+/** @param absent features that have no column to hold a value of theirs yet: null */
+export function compileLoad(
+  program: Program,
+  slots: ReadonlySet<number>,
+  absent: ReadonlySet<string> = new Set(),
+): LoadStatement {
   const { node, keyType } = program
   const ordered = [...slots].sort((a, b) => a - b)
   const positions = new Int32Array(program.slots.length).fill(-1)
@@ -55,7 +60,9 @@ export function compileLoad(program: Program, slots: ReadonlySet<number>): LoadS
     'q.feature',
     'q.epoch::text',
     'f.epoch::text',
-    ...program.features.map((feature) => `f.${quoteIdent(feature.node.feature.name)}::text`),
+    ...program.features.map(({ node: { feature } }) =>
+      absent.has(feature.name) ? 'null' : `f.${quoteIdent(feature.name)}::text`,
+    ),
   ]
   for (const slot of ordered) {
     const { scan, expression } = program.slots[slot] ?? { scan: null, expression: () => 'null' }

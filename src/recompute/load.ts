@@ -40,11 +40,14 @@ const asText = { getTypeParser: () => (value: string) => value }
 
 export class Loader {
   readonly #program: Program
+  readonly #absent: ReadonlySet<string>
   readonly #byBits = new Map<bigint, LoadStatement>()
   readonly #bySlots = new Map<string, LoadStatement>()
 
-  constructor(program: Program) {
+  /** @param absent features that have no column to hold a value of theirs yet */
+  constructor(program: Program, absent: ReadonlySet<string> = new Set()) {
     this.#program = program
+    this.#absent = absent
   }
 
   /** One row per key, in no order. Inputs of features outside `bits` are not there to be read. */
@@ -81,7 +84,7 @@ export class Loader {
     let slots = slotsOf(this.#program, bits)
     if (this.#bySlots.size >= EXACT_STATEMENTS) slots = this.#wholeScans(slots)
     const id = [...slots].sort((a, b) => a - b).join(',')
-    const statement = this.#bySlots.get(id) ?? compileLoad(this.#program, slots)
+    const statement = this.#bySlots.get(id) ?? compileLoad(this.#program, slots, this.#absent)
     this.#bySlots.set(id, statement)
     if (this.#byBits.size < 10 * EXACT_STATEMENTS) this.#byBits.set(bits, statement)
     return statement

@@ -7,10 +7,10 @@ import type { Client } from '../db/pool.ts'
 import { textArray } from './literals.ts'
 import { failureOf, type Outcome, type WriteContext } from './outcome.ts'
 
-const PUT_ASIDE = `insert into rescore.quarantine as q (entity, key, feature, code, reason, epoch)
-  select $1, u.*, $6 from unnest($2::text[], $3::text[], $4::text[], $5::text[]) as u order by 2
-  on conflict (entity, key) do update
-    set feature = excluded.feature, code = excluded.code, reason = excluded.reason, epoch = excluded.epoch
+const PUT_ASIDE = `insert into rescore.quarantine as q (entity, key, feature, code, reason, inputs, epoch)
+  select $1, u.*, $7 from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[]::json[]) as u order by 2
+  on conflict (entity, key) do update set feature = excluded.feature, code = excluded.code, reason = excluded.reason,
+    inputs = excluded.inputs, epoch = excluded.epoch
     where (q.feature, q.code, q.reason, q.epoch)
       is distinct from (excluded.feature, excluded.code, excluded.reason, excluded.epoch)`
 
@@ -30,6 +30,7 @@ export async function putAside(
       textArray(failures.map((failure) => failure?.feature ?? null)),
       textArray(failures.map((failure) => failure?.code ?? null)),
       textArray(failures.map((failure) => failure?.reason ?? null)),
+      textArray(failures.map((failure) => failure?.inputs ?? null)),
       epoch,
     ],
   })

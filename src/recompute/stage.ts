@@ -11,11 +11,13 @@ import type { Graph } from '../graph/graph.ts'
 import type { Batch } from '../log/log.ts'
 import type { ApplyContext, Report, Stage, StageEvent } from '../log/stage.ts'
 import { type Dirty, mask, type Plan, planAffected } from './affected.ts'
+import { type AskedDone, type AskedEntities, askedBits, doneOf, unknownEntity } from './asked.ts'
 import { deployFeatures } from './deploy.ts'
 import { type Counters, Engine, type Task } from './engine.ts'
 import { makeStale, readEpochs } from './epochs.ts'
 import type { Outcome } from './outcome.ts'
 import { Sweeper } from './sweep.ts'
+import type { FeatureTally } from './tally.ts'
 import { resolveTraces } from './traces.ts'
 
 /** A planned batch, and what applying it came to. */
@@ -28,6 +30,8 @@ export interface RecomputeWork {
 export interface RecomputeStage extends Stage<RecomputeWork> {
   /** Of committed batches, and of sweeps; computed also where the transaction then failed. */
   readonly counters: Readonly<Counters>
+  /** Recomputes what is asked for, by the way that changes go. */
+  recompute(context: ApplyContext, asked: AskedEntities): Promise<AskedDone>
 }
 
 export interface RecomputeStageOptions {
@@ -35,10 +39,14 @@ export interface RecomputeStageOptions {
   readonly report: Report
   /** Reading an undeclared input is an error (FEATURE_UNDECLARED_INPUT). */
   readonly strict: boolean
+  /** A deployment that makes more rows of an entity stale leaves them to a backfill, to be approved. Default: 100,000. */
+  readonly approveAbove?: number | undefined
+  readonly tally?: FeatureTally | undefined
 }
 
 /** One batch that affects more entities than this leaves them to the sweep, so that no transaction grows without bound. */
 const MAX_ENTITIES_PER_BATCH = 50_000
+export const APPROVE_ABOVE = 100_000
 /** Events are for people; a batch of more is not read line by line. */
 const MAX_EVENTS_PER_BATCH = 1_000
 
@@ -57,20 +65,24 @@ class Recompute implements RecomputeStage {
   readonly counters = zero()
   readonly #graph: Graph
   readonly #report: Report
+  readonly #approveAbove: number
   readonly #engines: ReadonlyMap<string, Engine>
   readonly #sweeper: Sweeper
   #hasMadeStale = false
 
-  constructor({ graph, report, strict }: RecomputeStageOptions) {
+  constructor({ graph, report, strict, approveAbove = APPROVE_ABOVE, tally }: RecomputeStageOptions) {
+    this.#approveAbove = approveAbove
     this.#graph = graph
     this.#report = report
-    this.#engines = new Map([...graph.entities].map(([name, node]) => [name, new Engine(node, strict)]))
+    this.#engines = new Map(
+      [...graph.entities].map(([name, node]) => [name, new Engine(node, strict, tally?.of(name) ?? null)]),
+    )
     this.#sweeper = new Sweeper([...this.#engines.values()].map(({ program }) => program))
   }
 
   deploy(pool: Pool): Promise<void> {
     const programs = [...this.#engines.values()].map(({ program }) => program)
-    return deployFeatures(pool, this.#graph, programs, this.#report)
+    return deployFeatures(pool, this.#graph, programs, this.#report, this.#approveAbove)
   }
 
   plan(batch: Batch): RecomputeWork | null {
@@ -103,6 +115,21 @@ class Recompute implements RecomputeStage {
     }
   }
 
+  async recompute(context: ApplyContext, { entity, keys, features, isForced }: AskedEntities): Promise<AskedDone> {
+    const engine = this.#engines.get(entity)
+    const epochs = (await readEpochs(context.client, this.#graph)).get(entity)
+    if (engine === undefined || epochs === undefined) throw unknownEntity(entity)
+    const asked = { bits: askedBits(engine.program, features), isForced }
+    const counters = zero()
+    const outcomes: Outcome[] = []
+    const onOutcomes = (found: readonly Outcome[]) => void outcomes.push(...found)
+    const run = { context, epochs, counters, asked, onOutcomes }
+    await engine.recompute(await engine.begin(run, new Map(keys.map((key) => [key, null]))))
+    this.counters.computed += counters.computed
+    this.#count(counters)
+    return doneOf(outcomes, keys.length)
+  }
+
   looksBeyond({ plan }: RecomputeWork): boolean {
     return plan.traces.length > 0
   }
@@ -121,7 +148,7 @@ class Recompute implements RecomputeStage {
     const counters = zero()
     const isMoreLeft = await this.#sweeper.piece(
       context.client,
-      (entity) => epochs.get(entity)?.current ?? 0,
+      (entity) => epochs.get(entity)?.swept ?? 0,
       async (program, keys) => {
         const name = program.node.entity.name
         const entityEpochs = epochs.get(name)

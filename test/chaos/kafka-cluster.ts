@@ -8,40 +8,50 @@ import { expect } from 'vitest'
 import { type KafkaSettings, readKafkaSettings } from '../../src/log/kafka/settings.ts'
 import { waitUntilReflected } from '../../src/observe/wait.ts'
 import type { Part } from '../../src/shared-process.ts'
-import { type BrokerOptions, type KafkaBroker, startBroker } from '../support/kafka/broker.ts'
+import { type BrokerOptions, freePort, type KafkaBroker, startBroker } from '../support/kafka/broker.ts'
 import { createTestDatabase, type TestDatabase } from '../support/pg.ts'
 import { createProject } from '../support/project-sql.ts'
-import { historyFaults } from './kafka-history.ts'
-import { createChecker } from './running.ts'
+import { startProxy, type Proxy as TcpProxy } from '../support/proxy.ts'
+import { historyFaults, watchPositions } from './kafka-history.ts'
+import { type Checker, createChecker } from './running.ts'
 import { type Ended, type ServiceChild, startSharedChild } from './service-child.ts'
 
 /** Far beyond what a busy machine needs to find a lost broker again; only a hang reaches it. */
 export const PATIENCE_MS = 150_000
-/** The shortest the brokers of these tests allow: a process that was killed is missed after this long. */
-const SESSION_TIMEOUT_MS = 4_000
+/** A process that was killed, or stands still, is missed by its group after this long. */
+export const SESSION_TIMEOUT_MS = 4_000
+export const SHORT_SESSIONS = { 'group.min.session.timeout.ms': '1000' }
 export const WORKER: readonly Part[] = ['recompute', 'score']
 export const CAPTURE: readonly Part[] = ['capture']
 
 export interface StartOptions {
   readonly faults?: string
   readonly sessionTimeoutMs?: number
-  /** Other KAFKA_BROKERS than the broker's own: a proxy in front of it. */
-  readonly brokers?: string
+  /** Reaches the broker through the cluster's proxy. */
+  readonly isProxied?: boolean
+  /** Instead of those of the other processes. */
+  readonly variables?: Readonly<Record<string, string>>
+  readonly slot?: string
 }
 
 export interface Cluster extends AsyncDisposable {
   readonly place: TestDatabase
   readonly broker: KafkaBroker
   readonly settings: KafkaSettings
+  /** Between the broker and the processes that are started so; all others reach it directly. */
+  readonly proxy: TcpProxy
   start(parts: readonly Part[], options?: StartOptions): ServiceChild
   /** Waits until everything is reflected. @throws with what every process last complained of */
   calm(): Promise<void>
-  /** At rest: everything is reflected, nothing differs from a recompute, no value went back, nobody fell over. */
+  /** At rest: everything is reflected, nothing differs from a recompute, nothing went back, nobody fell over. */
   check(after: string): Promise<void>
-  /** The number of differences, for a bug that must be found. */
-  differences(): Promise<number>
+  /** What of that is not so but the last, counted: for a bug that must be found. */
+  faults(): Promise<number>
   /** From now on this process may end by itself: with what it does is the test's to check. */
   mayEnd(child: ServiceChild): Promise<Ended>
+  /** Whether this process has committed a batch since. */
+  hasWorked(child: ServiceChild, since: Date): Promise<boolean>
+  holdsRole(child: ServiceChild, role: string): Promise<boolean>
 }
 
 export interface ClusterOptions {
@@ -49,24 +59,28 @@ export interface ClusterOptions {
   readonly partitions?: number
 }
 
+interface Parts {
+  readonly place: TestDatabase
+  readonly broker: KafkaBroker
+  readonly checker: Checker
+  /** Null: the broker is somebody else's, and stays. */
+  readonly proxy: TcpProxy | null
+}
+
 class RunningCluster implements Cluster {
   readonly place: TestDatabase
   readonly broker: KafkaBroker
   readonly settings: KafkaSettings
+  readonly #proxy: TcpProxy | null
   readonly #variables: Readonly<Record<string, string>>
-  readonly #checker: Awaited<ReturnType<typeof createChecker>>
+  readonly #checker: Checker
   readonly #children = new Map<ServiceChild, string>()
   readonly #fallen = new Map<ServiceChild, string>()
-  #count = 0
 
-  constructor(
-    place: TestDatabase,
-    broker: KafkaBroker,
-    checker: Awaited<ReturnType<typeof createChecker>>,
-    partitions: number,
-  ) {
+  constructor({ place, broker, proxy, checker }: Parts, partitions: number) {
     this.place = place
     this.broker = broker
+    this.#proxy = proxy
     this.#checker = checker
     this.#variables = {
       KAFKA_BROKERS: broker.brokers,
@@ -78,11 +92,17 @@ class RunningCluster implements Cluster {
     this.settings = settings
   }
 
-  start(parts: readonly Part[], { faults, sessionTimeoutMs = SESSION_TIMEOUT_MS, brokers }: StartOptions = {}) {
-    this.#count += 1
-    const owner = `${parts[0] === 'capture' ? 'capture' : 'worker'} ${this.#count}`
-    const variables = brokers === undefined ? this.#variables : { ...this.#variables, KAFKA_BROKERS: brokers }
-    const child = startSharedChild(this.place, variables, { parts, owner, sessionTimeoutMs }, faults)
+  get proxy(): TcpProxy {
+    if (this.#proxy === null) throw new TypeError('a broker without a proxy')
+    return this.#proxy
+  }
+
+  start(parts: readonly Part[], options: StartOptions = {}): ServiceChild {
+    const { faults, sessionTimeoutMs = SESSION_TIMEOUT_MS, isProxied = false, variables, slot } = options
+    const owner = `${parts[0] === 'capture' ? 'capture' : 'worker'} ${this.#children.size + 1}`
+    const proxied = isProxied ? { KAFKA_BROKERS: `127.0.0.1:${this.proxy.port}` } : {}
+    const kafka = { ...this.#variables, ...proxied, ...variables }
+    const child = startSharedChild(this.place, kafka, { parts, owner, sessionTimeoutMs, slot }, faults)
     this.#children.set(child, owner)
     void child.ended.then(({ error }) => {
       if (error !== null) this.#fallen.set(child, `${owner}: ${error.code} ${error.message}`)
@@ -92,6 +112,24 @@ class RunningCluster implements Cluster {
 
   mayEnd(child: ServiceChild): Promise<Ended> {
     return child.ended.finally(() => this.#fallen.delete(child))
+  }
+
+  async hasWorked(child: ServiceChild, since: Date): Promise<boolean> {
+    const { rows } = await this.place.query(
+      `select from rescore.stage_position where topic <> '' and owner = $1 and moved_at > $2`,
+      [this.#children.get(child), since.toISOString()],
+    )
+    return rows.length > 0
+  }
+
+  async holdsRole({ pid }: ServiceChild, role: string): Promise<boolean> {
+    const { rows } = await this.place.query(
+      `select from pg_stat_activity a join pg_locks l using (pid)
+       where a.datname = current_database() and a.application_name like format('rescore %s, process %s on %%', $1::text, $2::text)
+         and l.locktype = 'advisory' and l.granted`,
+      [role, pid],
+    )
+    return rows.length > 0
   }
 
   async calm(): Promise<void> {
@@ -113,9 +151,10 @@ class RunningCluster implements Cluster {
     expect([...this.#fallen.values()], after).toEqual([])
   }
 
-  async differences(): Promise<number> {
+  async faults(): Promise<number> {
     await this.calm()
-    return (await this.#checker.check(this.place)).differenceCount
+    const { differenceCount } = await this.#checker.check(this.place)
+    return differenceCount + (await historyFaults(this.place.pool)).length
   }
 
   async #described(): Promise<string> {
@@ -132,15 +171,31 @@ class RunningCluster implements Cluster {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#children.keys()].map((child) => child[Symbol.asyncDispose]()))
     await this.#checker[Symbol.asyncDispose]()
-    await this.broker[Symbol.asyncDispose]()
+    if (this.#proxy !== null) {
+      await this.#proxy[Symbol.asyncDispose]()
+      await this.broker[Symbol.asyncDispose]()
+    }
     await this.place[Symbol.asyncDispose]()
   }
 }
 
-export async function startCluster(label: string, options: ClusterOptions = {}): Promise<Cluster> {
-  const { settings, ...rest } = options.broker ?? {}
-  const broker = await startBroker({ ...rest, settings: { 'group.min.session.timeout.ms': '1000', ...settings } })
+async function clusterOn(broker: KafkaBroker, proxy: TcpProxy | null, label: string, partitions = 4): Promise<Cluster> {
   const place = await createTestDatabase(label)
   await createProject(place.pool)
-  return new RunningCluster(place, broker, await createChecker(), options.partitions ?? 4)
+  await watchPositions(place.pool)
+  return new RunningCluster({ place, broker, proxy, checker: await createChecker() }, partitions)
+}
+
+export async function startCluster(label: string, options: ClusterOptions = {}): Promise<Cluster> {
+  const { settings, ...rest } = options.broker ?? {}
+  const target = await freePort()
+  const proxy = await startProxy(target)
+  const proxied = { target, port: proxy.port }
+  const broker = await startBroker({ ...rest, proxied, settings: { ...SHORT_SESSIONS, ...settings } })
+  return clusterOn(broker, proxy, label, options.partitions)
+}
+
+/** On a broker that outlives it, without a proxy. */
+export function startClusterOn(broker: KafkaBroker, label: string, options: ClusterOptions = {}): Promise<Cluster> {
+  return clusterOn(broker, null, label, options.partitions)
 }

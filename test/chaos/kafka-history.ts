@@ -1,10 +1,27 @@
 /**
- * Whether an older value was ever written over a newer one, by the history of the feature rows.
+ * Whether anything older was ever written over something newer, by the history of the feature rows and of the positions.
  *
  * What must hold for each row: versions (the LSN before what a value was computed from) never go back, and a value moves
  * from where the move before left it. The second sees an overwritten row even where a later change has mended it since.
+ * For each partition of a stage: its position never goes back, whoever moves it.
  */
 import type { Pool } from '../../src/db/pool.ts'
+
+const WATCH_POSITIONS = `
+  create table app.step_back (fault text not null);
+  create function app.note_step_back() returns trigger language plpgsql as $$ begin
+    insert into app.step_back values (concat_ws(' ', new.stage, new.topic, new.partition, 'went back from', old.lsn, old.index,
+      old.next_offset, 'to', new.lsn, new.index, new.next_offset, 'by', new.owner));
+    return null;
+  end $$;
+  create trigger step_back after update on rescore.stage_position for each row
+    when (new.topic <> '' and ((new.lsn, new.index) < (old.lsn, old.index) or new.next_offset < old.next_offset))
+    execute function app.note_step_back();`
+
+/** From now on; before any process starts. */
+export async function watchPositions(pool: Pool): Promise<void> {
+  await pool.query(WATCH_POSITIONS)
+}
 
 const FAULTS = `
   with told as (
@@ -26,9 +43,11 @@ const FAULTS = `
   union all
   select concat_ws(' ', entity, key, feature, 'was left at', left_at, 'and moved from', "from") from moved
     where op = 'update' and left_at is not null and left_at is distinct from "from"
+  union all
+  select fault from app.step_back
   limit 20`
 
-/** In words; empty: there was none. */
+/** In words; empty: there was none. Of a database whose positions are watched. */
 export async function historyFaults(pool: Pool): Promise<readonly string[]> {
   const { rows } = await pool.query<{ fault: string }>(FAULTS)
   return rows.map(({ fault }) => fault)

@@ -6,6 +6,8 @@ export interface SharedOrder {
   readonly parts: readonly Part[]
   readonly owner: string
   readonly sessionTimeoutMs: number
+  /** Instead of the usual one. */
+  readonly slot?: string | undefined
 }
 
 export interface ServiceOrder {

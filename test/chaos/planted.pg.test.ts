@@ -1,6 +1,7 @@
 /**
  * The tests are tested: each bug of src/faults.ts is planted, and must be caught; without it the same is clean. Here are
- * the random histories; the schedules made for one bug each are in planted-schedules.pg.test.ts.
+ * the random histories; the schedules made for one bug each are in planted-schedules.pg.test.ts, and those of processes
+ * that share the work in planted-kafka.kafka.test.ts.
  *
  * | bug                     | what goes wrong with it                                       | caught by                     |
  * |-------------------------|---------------------------------------------------------------|-------------------------------|

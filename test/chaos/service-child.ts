@@ -122,7 +122,7 @@ export function startSharedChild(
   shared: SharedOrder,
   faults = '',
 ): ServiceChild {
-  const order: ServiceOrder = { url: place.url, slot: slotOf(place), project: 'test', shared }
+  const order: ServiceOrder = { url: place.url, slot: shared.slot ?? slotOf(place), project: 'test', shared }
   return new ServiceChild(order, { ...kafka, RESCORE_TEST_FAULTS: faults })
 }
 

@@ -98,6 +98,28 @@ test.for(['recompute', 'score'])(
   },
 )
 
+test('a service that stands still frees what it holds by itself, and is succeeded', async () => {
+  await using database = await createTestDatabase('frozen')
+  await createProject(database.pool)
+  await using checker = await createChecker()
+  await using zombie = startChild(database)
+  await zombie.running()
+  await calm(database)
+  // In a transaction it would hold its locks for a minute.
+  await eventually(async () => expect(await openTransactions(database)).toBe(0))
+  zombie.signal('SIGSTOP')
+  await eventually(async () => expect(await holdsLease(database, zombie)).toBe(false), { deadlineMs: 60_000 })
+  const load = startLoad(database, 7)
+  await using successor = startChild(database)
+  await successor.running()
+  await load.stop()
+  expect((await checker.check(database)).differences).toEqual([])
+  zombie.signal('SIGCONT')
+  const { error } = await zombie.ended
+  expect(['DB_LEASE_HELD', 'LOG_FENCED']).toContain(error?.code)
+  expect((await checker.check(database)).differences).toEqual([])
+})
+
 test('of two services started by mistake the second is refused, told who the first is', async () => {
   await using database = await createTestDatabase('twice')
   await createProject(database.pool)

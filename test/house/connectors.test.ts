@@ -1,5 +1,5 @@
 /**
- * A connector touches clock, randomness, network and environment only through its context: otherwise a run cannot be
+ * A connector touches clock, randomness, network, processes and environment only through its context: otherwise a run cannot be
  * repeated, and the runtime's promises (budget, abort, redaction) do not hold. Read from the sources themselves.
  */
 import { globSync, readFileSync } from 'node:fs'
@@ -17,6 +17,7 @@ const FORBIDDEN: readonly (readonly [string, RegExp])[] = [
     /(?<![.\w])fetch\(|['"](node:)?(https?|net|tls|http2|dgram|dns)['"]|['"](undici|axios|got|node-fetch)['"]/,
   ],
   ['the environment', /\bprocess\.env\b/],
+  ['processes', /['"](node:)?(child_process|cluster|worker_threads)['"]/],
 ]
 
 /** file: what it may touch, and why. */
@@ -48,11 +49,12 @@ test.each([
   ['const answer = await fetch(url)', ['the network']],
   ['const answer = await context.fetch(url)', []],
   ['const { TOKEN } = process.env', ['the environment']],
+  ["import { spawn } from 'node:child_process'", ['processes']],
 ])('%s touches %j', (source, expected) => {
   expect(touches(source)).toEqual(expected)
 })
 
-test('connectors reach clock, randomness, network and environment only through their context', () => {
+test('connectors reach clock, randomness, network, processes and environment only through their context', () => {
   const files = globSync('connectors/**/*.ts', { cwd: root }).filter((file) => !/\.test\.ts$/.test(file))
   expect(files.length).toBeGreaterThan(5)
   const found = files.flatMap((file) =>

@@ -1,9 +1,11 @@
-/** Associations: batch read, create and archive, /crm/v4/associations/{from}/{to}/batch/… and its dated twins. */
+/** Associations: batch read, create and archive, /crm/v4/associations/{from}/{to}/batch/… and its dated twins; labels. */
 import { idOf, inputsOf, isObject, type JsonObject, listOf, objectOf } from './body.ts'
 import { type Call, NO_CONTENT, ok, type Reply } from './call.ts'
+import type { Edge } from './edges.ts'
 import { invalid, notFound } from './failure.ts'
-import { liveTargets } from './objects.ts'
-import type { ObjectType } from './schema.ts'
+import type { ObjectType } from './object-types.ts'
+import { categoryOf } from './objects.ts'
+import { liveTargets } from './serialize.ts'
 
 const MOST_READ = 1_000
 const MOST_CREATED = 2_000
@@ -34,7 +36,7 @@ function readAssociations(call: Call, from: ObjectType, to: ObjectType): Reply {
       from: { id: String(input.id) },
       to: page.map(([targetId, types]) => ({
         toObjectId: call.version === 'v4' ? targetId : String(targetId),
-        associationTypes: types.map(({ typeId, label }) => ({ category: 'HUBSPOT_DEFINED', typeId, label })),
+        associationTypes: types,
       })),
       ...(rest.length > page.length ? { paging: { next: { after: String(last) } } } : {}),
     })
@@ -43,13 +45,19 @@ function readAssociations(call: Call, from: ObjectType, to: ObjectType): Reply {
   return ok({ status: 'COMPLETE', results, numErrors: errors.length, errors }, 207)
 }
 
+type Named = Pick<Edge, 'typeId' | 'category'>
+
 const endOf = (value: unknown): number | undefined => (isObject(value) ? idOf(value.id) : undefined)
 
-function typesOf(call: Call, from: ObjectType, to: ObjectType, input: JsonObject): readonly number[] {
-  const named = listOf(input.types, 'types').map((type) => Number(objectOf(type, 'a type').associationTypeId))
-  const byDefault = call.portal.edges.defaultType(from, to)
+function typesOf(call: Call, from: ObjectType, to: ObjectType, input: JsonObject): readonly Named[] {
+  const { edges } = call.portal
+  const named = listOf(input.types, 'types').map((item): Named => {
+    const type = objectOf(item, 'a type')
+    return { typeId: Number(type.associationTypeId), category: categoryOf(type.associationCategory) }
+  })
+  const byDefault = edges.defaultType(from, to)
   const types = named.length > 0 || byDefault === undefined ? named : [byDefault]
-  if (types.length === 0 || types.some((typeId) => !call.portal.edges.knows(from, to, typeId))) {
+  if (types.length === 0 || types.some(({ typeId, category }) => !edges.knows(from, to, typeId, category))) {
     throw invalid(`No such association type between ${from} and ${to}`)
   }
   return types
@@ -61,7 +69,9 @@ function createAssociations(call: Call, from: ObjectType, to: ObjectType): Reply
     const toId = endOf(input.to)
     if (fromId === undefined || toId === undefined) throw invalid('from and to must each have an id')
     if (call.portal.get(from, fromId) === undefined || call.portal.get(to, toId) === undefined) throw notFound()
-    for (const typeId of typesOf(call, from, to, input)) call.portal.associate(from, fromId, to, toId, typeId)
+    for (const { typeId, category } of typesOf(call, from, to, input)) {
+      call.portal.associate(from, fromId, to, toId, typeId, category)
+    }
     return { fromObjectId: String(fromId), toObjectId: String(toId), labels: [] }
   })
   return ok({ status: 'COMPLETE', results }, 201)
@@ -78,9 +88,29 @@ function archiveAssociations(call: Call, from: ObjectType, to: ObjectType): Repl
   return NO_CONTENT
 }
 
-export function associations(call: Call, from: ObjectType, to: ObjectType, action: string): Reply {
+/** Takes the label alone off the pair; the rest of it stays. */
+function archiveLabels(call: Call, from: ObjectType, to: ObjectType): Reply {
+  for (const input of inputsOf(call.body, MOST_ARCHIVED)) {
+    const fromId = endOf(input.from)
+    const toId = endOf(input.to)
+    if (fromId === undefined || toId === undefined) continue
+    for (const { typeId, category } of typesOf(call, from, to, input)) {
+      call.portal.dissociate(from, fromId, to, toId, typeId, category)
+    }
+  }
+  return NO_CONTENT
+}
+
+/** Every type between two object types, HubSpot's own and the portal's. */
+export function associationLabels(call: Call, from: ObjectType, to: ObjectType): Reply {
+  const results = call.portal.edges.types(from, to).map(({ category, typeId, label }) => ({ category, typeId, label }))
+  return ok({ results })
+}
+
+export function associations(call: Call, from: ObjectType, to: ObjectType, [action, what]: readonly string[]): Reply {
   if (action === 'read') return readAssociations(call, from, to)
   if (action === 'create') return createAssociations(call, from, to)
   if (action === 'archive') return archiveAssociations(call, from, to)
+  if (action === 'labels' && what === 'archive') return archiveLabels(call, from, to)
   throw notFound()
 }

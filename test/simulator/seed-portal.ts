@@ -2,9 +2,10 @@
  * A believable portal from a seed: companies with some years of edits behind them, their contacts and deals.
  * Invariant: the same seed, sizes and clock give the same portal.
  */
-import { Portal, type PortalOptions } from './portal.ts'
+import { Portal } from './portal.ts'
 import type { CrmRecord } from './record.ts'
 import { type Random, randomFrom } from './rng.ts'
+import type { PortalOptions } from './store.ts'
 import * as words from './words.ts'
 
 const DAY_MS = 86_400_000

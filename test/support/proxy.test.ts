@@ -86,3 +86,18 @@ test('swallowing leaves connections open and silent, and tells neither side of t
   before.socket.destroy()
   fresh.socket.destroy()
 })
+
+test('swallowing answers lets the client speak on, and resets what has lost pieces when it passes again', async () => {
+  await using echo = await startEcho()
+  await using proxy = await startProxy(echo.port)
+  const { socket, heard } = call(proxy.port)
+  socket.write('one')
+  await eventually(() => expect(heard.text).toBe('one'))
+  proxy.set('swallow-answers')
+  socket.write(' two')
+  // The echo's answer: what was said has arrived.
+  await eventually(() => expect(proxy.swallowed).toBe(1))
+  expect(heard).toEqual({ text: 'one', isOver: false })
+  proxy.set('pass')
+  await eventually(() => expect(heard.isOver).toBe(true))
+})

@@ -2,14 +2,15 @@
  * A TCP proxy that a test puts in front of a server, to do to its connections what networks do.
  *
  * Modes: `pass`; `delay` (every piece later, in order); `swallow` (connections are made and stay open, nothing comes
- * through in either direction and no end is told: half-open); `refuse` (connections are reset as soon as they are made).
- * `cut` resets every open connection once. What a mode change finds open is affected too.
+ * through in either direction and no end is told: half-open); `swallow-answers` (what the client says arrives, what the
+ * server says does not); `refuse` (connections are reset as soon as they are made). `cut` resets every open connection
+ * once. What a mode change finds open is affected too; a connection that has lost pieces is reset with the next mode.
  * Invariant: memory is bounded by back-pressure in every mode; disposing leaves no socket.
  */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
-export type ProxyMode = 'pass' | 'delay' | 'swallow' | 'refuse'
+export type ProxyMode = 'pass' | 'delay' | 'swallow' | 'swallow-answers' | 'refuse'
 
 export interface Proxy extends AsyncDisposable {
   readonly port: number
@@ -31,13 +32,18 @@ function reset(pair: Pair): void {
 /** @param targetPort on 127.0.0.1 */
 export async function startProxy(targetPort: number, port = 0): Promise<Proxy> {
   const pairs = new Set<Pair>()
+  /** What is missing in the middle of a stream can never be made up for. */
+  const holed = new WeakSet<Pair>()
   let [mode, delayMs]: [ProxyMode, number] = ['pass', 0]
   let [accepted, swallowed] = [0, 0]
 
-  const forward = (from: Socket, to: Socket) => {
+  const isSwallowed = (from: Socket, [, upstream]: Pair) =>
+    mode === 'swallow' || (mode === 'swallow-answers' && from === upstream)
+  const forward = (from: Socket, to: Socket, pair: Pair) => {
     from.on('data', (piece: Buffer) => {
-      if (mode === 'swallow') {
+      if (isSwallowed(from, pair)) {
         swallowed += 1
+        holed.add(pair)
         return
       }
       from.pause()
@@ -61,11 +67,11 @@ export async function startProxy(targetPort: number, port = 0): Promise<Proxy> {
     upstream.on('error', () => undefined)
     const pair = [client, upstream] as const
     pairs.add(pair)
-    forward(client, upstream)
-    forward(upstream, client)
+    forward(client, upstream, pair)
+    forward(upstream, client, pair)
     for (const socket of pair) {
       const over = () => {
-        if (mode !== 'swallow') reset(pair)
+        if (mode !== 'swallow' && mode !== 'swallow-answers') reset(pair)
         if (pair.every(({ destroyed }) => destroyed)) pairs.delete(pair)
       }
       socket.once('end', over)
@@ -95,7 +101,8 @@ export async function startProxy(targetPort: number, port = 0): Promise<Proxy> {
       delayMs = ms
       if (next === 'refuse') cut()
       // What ended while nothing was told is told now.
-      else if (next !== 'swallow') cut((pair) => pair.some((socket) => socket.destroyed || socket.readableEnded))
+      else if (next === 'pass' || next === 'delay')
+        cut((pair) => holed.has(pair) || pair.some((socket) => socket.destroyed || socket.readableEnded))
     },
     cut: () => cut(),
     [Symbol.asyncDispose]: async () => {

@@ -73,7 +73,7 @@ export function keyOf(spec: RestSpec, item: Item): SourceRow {
 }
 
 /** The whole record: a field the item does not have is null. */
-export function rowOf(spec: RestSpec, item: Item): SourceRow {
+export function rowOf(spec: Pick<RestSpec, 'table' | 'columns'>, item: Item): SourceRow {
   const { table, columns = {} } = spec
   const row: Record<string, CellValue> = {}
   const taken = new Set<string>()

@@ -10,15 +10,23 @@
 import type { Admin, Kafka } from 'kafkajs'
 import type { Pool } from '../../db/pool.ts'
 import { RescoreError } from '../../errors.ts'
+import { readEnds } from './ends.ts'
 import { kafkaError } from './errors.ts'
 import { ensurePartitions, type FoundPartition } from './partitions.ts'
+import { readTopicIds } from './topic-ids.ts'
 
-async function ask(admin: Admin, topics: readonly string[], which: 'low' | 'high'): Promise<readonly FoundPartition[]> {
+async function ask(
+  admin: Admin,
+  ids: ReadonlyMap<string, string | null>,
+  topics: readonly string[],
+  which: 'low' | 'high',
+): Promise<readonly FoundPartition[]> {
   const found: FoundPartition[] = []
   for (const topic of topics) {
-    const offsets = await admin.fetchTopicOffsets(topic)
-    if (offsets.length === 0) throw noTopic(topic)
-    found.push(...offsets.map((offset) => ({ topic, partition: offset.partition, offset: BigInt(offset[which]) })))
+    const partitions = await readEnds(admin, topic)
+    if (partitions.length === 0) throw noTopic(topic)
+    const topicId = ids.get(topic) ?? null
+    for (const { partition, [which]: offset } of partitions) found.push({ topic, partition, offset, topicId })
   }
   return found
 }
@@ -32,7 +40,8 @@ export async function readFound(
   const admin = kafka.admin()
   try {
     await admin.connect()
-    return await ask(admin, topics, which)
+    // Before the offsets: a topic made anew in between is then known by neither, and told by its id later.
+    return await ask(admin, await readTopicIds(kafka, topics), topics, which)
   } catch (error) {
     throw kafkaError(error, `looking for ${topics.join(', ')}`)
   } finally {

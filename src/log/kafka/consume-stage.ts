@@ -12,17 +12,22 @@ import { runAsLeader } from '../../db/leader.ts'
 import { isRetriableDbError, type Pool } from '../../db/pool.ts'
 import { asError, isRescoreError } from '../../errors.ts'
 import type { Faults } from '../../faults.ts'
+import type { Lane } from '../lane.ts'
 import type { Source } from '../log.ts'
 import type { Report, Stage } from '../stage.ts'
 import { readFound } from './beginning.ts'
+import { runConnectorProgress } from './connect-progress.ts'
 import type { PartitionHandler } from './consume.ts'
 import { runGroup } from './consume-group.ts'
+import { runLane } from './consume-lane.ts'
 import { PartitionRunner } from './consume-partition.ts'
 import { runSweeps } from './consume-sweep.ts'
 import type { KafkaRecord, KindOf } from './decode.ts'
 import { ensurePartitions } from './partitions.ts'
+import { persevere } from './persevere.ts'
 import { whileHeld } from './positions.ts'
 import { Reflector } from './positions-reflected.ts'
+import type { ConnectSettings } from './settings.ts'
 
 export interface KafkaStageOptions<Work> {
   readonly kafka: Kafka
@@ -33,8 +38,12 @@ export interface KafkaStageOptions<Work> {
   readonly pool: Pool
   /** For the lease of the sweeps. */
   readonly url: string
+  /** The Debezium connector that writes the topics; missing: Rescore writes them. */
+  readonly debezium?: { readonly prefix: string; readonly connect: ConnectSettings } | undefined
   /** Called for as many as are applied at once, and one for the sweeps. */
   readonly createStage: () => Stage<Work>
+  /** Given turns beside the changes, in every process. */
+  readonly lane?: Lane | undefined
   /** Another stage follows this one. */
   readonly isFollowed: boolean
   readonly signal: AbortSignal
@@ -84,7 +93,8 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
       pool,
       stage: first.name,
       report,
-      isFollowed,
+      // No barrier comes through topics that a connector writes.
+      isFollowed: isFollowed && options.debezium === undefined,
       isFirst: first.upstream === null,
       ...(barrierEveryMs === undefined ? {} : { barrierEveryMs }),
     })
@@ -92,10 +102,12 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
 
   /** Definitions first, then a row for every partition there is. */
   async prepare(): Promise<void> {
-    const { pool, kafka, topics } = this.#options
+    const { pool, kafka, topics, signal } = this.#options
     const [stage] = this.#idle
     if (stage !== undefined) await whileHeld(pool, this.#name, () => stage.deploy(pool))
-    await ensurePartitions(pool, this.#name, await readFound(kafka, [...topics.keys()], 'low'))
+    const look = () => readFound(kafka, [...topics.keys()], 'low')
+    const found = await persevere(look, { signal, onError: (error) => this.#reportError(asError(error)) })
+    await ensurePartitions(pool, this.#name, found)
   }
 
   async run(): Promise<void> {
@@ -112,6 +124,7 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
     const parts = [
       this.#reflector.run(over),
       runAsLeader(url, `sweep ${this.#name}`, over, (isLeader) => runSweeps(sweeps, isLeader)),
+      ...this.#debeziumProgress(over),
       runGroup({
         kafka,
         group,
@@ -125,11 +138,34 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
         ...(this.#options.sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs: this.#options.sessionTimeoutMs }),
       }),
     ]
+    const { lane } = this.#options
+    const { settings } = sweeps.stage
+    const stage = { name: this.#name, settings }
+    if (lane !== undefined)
+      parts.push(runLane({ pool, lane, stage, backlog: () => this.backlog(), report, faults }, over))
     const outcomes = await Promise.allSettled(
       parts.map((part) => part.finally(() => ending.abort(new Error('Another part of the stage has ended.')))),
     )
     const [first] = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [asError(outcome.reason)] : []))
     if (first !== undefined && !signal.aborted) throw first
+  }
+
+  #debeziumProgress(over: AbortSignal): readonly Promise<void>[] {
+    const { debezium, kafka, pool, url, topics, report } = this.#options
+    const [first] = this.#idle
+    if (debezium === undefined || first === undefined) return []
+    const options = {
+      ...debezium,
+      pool,
+      kafka,
+      stage: this.#name,
+      upstream: first.upstream,
+      topics: [...topics.keys()],
+      report,
+      onSaid: () => this.#reflector.poke(false),
+    }
+    const role = `debezium ${this.#name}`
+    return [runAsLeader(url, role, over, (isLeader) => runConnectorProgress(options, isLeader))]
   }
 
   async stored(source: Source) {
@@ -174,6 +210,7 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
       source,
       table: topics.get(source.topic) ?? source.topic,
       kindOf,
+      writer: this.#options.debezium === undefined ? 'rescore' : 'debezium',
       owner: this.#owner,
       report,
       ...(faults === undefined ? {} : { faults }),

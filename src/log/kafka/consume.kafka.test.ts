@@ -85,7 +85,7 @@ describeKafka('members of a group', ({ brokers }) => {
     })
     await admin.disconnect()
     const second = await setting.member()
-    await expect(second.done).rejects.toMatchObject({ code: 'LOG_TOPIC_REPLACED', fate: 'stop' })
+    await expect(second.done).rejects.toMatchObject({ code: 'LOG_RECORDS_LOST', fate: 'stop' })
   })
 })
 

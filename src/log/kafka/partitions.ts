@@ -1,8 +1,8 @@
 /**
  * Which partitions a stage has a position in: those its topics have, no more and no fewer.
  *
- * Invariant: a row is made once, with the offset at which the stage begins there, and whoever comes later finds it. Every
- * step can be repeated after a crash.
+ * Invariant: a row is made once, with the offset at which the stage begins there and the id of its topic, and whoever
+ * comes later finds both. Every step can be repeated after a crash.
  */
 import type { Pool } from '../../db/pool.ts'
 import { RescoreError } from '../../errors.ts'
@@ -13,6 +13,8 @@ import { ensurePosition } from '../stage-position.ts'
 export interface FoundPartition extends Source {
   /** Where a stage begins that has no position in it yet. Default 0. */
   readonly offset?: bigint
+  /** Null: its brokers give topics none. */
+  readonly topicId?: string | null
 }
 
 /**
@@ -26,11 +28,14 @@ export async function ensurePartitions(pool: Pool, stage: string, found: readonl
   await ensurePosition(pool, stage, [WHOLE])
   const columns = [found.map(({ topic }) => topic), found.map(({ partition }) => partition)]
   await pool.query(
-    `insert into rescore.stage_position (stage, topic, partition, lsn, index, reflected_lsn, next_offset, begin_offset)
-     select $1, u.topic, u.partition, '0/0', 0, '0/0', u.begin, u.begin
-     from unnest($2::text[], $3::integer[], $4::bigint[]) as u (topic, partition, begin)
-     order by 2, 3 on conflict do nothing`,
-    [stage, ...columns, found.map(({ offset = 0n }) => offset)],
+    `insert into rescore.stage_position as p
+       (stage, topic, partition, lsn, index, reflected_lsn, next_offset, begin_offset, topic_id)
+     select $1, u.topic, u.partition, '0/0', 0, '0/0', u.begin, u.begin, u.id
+     from unnest($2::text[], $3::integer[], $4::bigint[], $5::text[]) as u (topic, partition, begin, id)
+     order by 2, 3
+     on conflict (stage, topic, partition) do update set topic_id = excluded.topic_id
+       where p.topic_id is null and excluded.topic_id is not null`,
+    [stage, ...columns, found.map(({ offset = 0n }) => offset), found.map(({ topicId = null }) => topicId)],
   )
   await pool.query(
     `delete from rescore.stage_position p where stage = $1 and topic <> ''

@@ -8,6 +8,7 @@
 import { formatLsn, parseLsn } from '../../db/lsn.ts'
 import { type Client, type Pool, type Queryable, withTransaction } from '../../db/pool.ts'
 import { RescoreError } from '../../errors.ts'
+import { isPlanted } from '../../faults.ts'
 import type { Source } from '../log.ts'
 import type { Position } from '../position.ts'
 import type { Reflected } from '../stage-position.ts'
@@ -114,13 +115,14 @@ export interface PartitionMove {
 /** @throws RescoreError LOG_PARTITION_MOVED when the stored position is not `from` */
 export async function movePartition(client: Client, stage: string, source: Source, move: PartitionMove): Promise<void> {
   const { from, to, reflected, withheld } = move
+  const isCompared = isPlanted('position-not-compared') ? 'is not null' : ''
   const { rowCount } = await client.query({
     name: 'rescore-move-partition',
     text: `update rescore.stage_position
       set lsn = $6, index = $7, next_offset = $8, moved_at = clock_timestamp(), owner = $9, lag_seconds = $10,
         reflected_lsn = greatest(reflected_lsn, coalesce($11::pg_lsn, reflected_lsn)),
         reflected_at = coalesce($12::timestamptz, reflected_at), withheld = $13::text[]::pg_lsn[]
-      where stage = $1 and topic = $2 and partition = $3 and lsn = $4 and index = $5`,
+      where stage = $1 and topic = $2 and partition = $3 and (lsn = $4 and index = $5) ${isCompared}`,
     values: [
       stage,
       source.topic,

@@ -1,13 +1,12 @@
 /**
- * Produce requests over kafkajs's own connections: its brokers, TLS, login and metadata; our bytes.
+ * Produce requests over kafkajs's own connections: its brokers, TLS, login and metadata; our bytes, because kafkajs offers
+ * no way to send record batches that exist already.
  *
- * kafkajs offers no way to send record batches that exist already, so the cluster behind its producer is taken by the
- * name of its maker, and its shape is checked: the version is pinned, and another one is refused, not guessed at.
  * Invariants: version 7 of the request, which every broker from 2.1 to 4.x serves; each partition's answer is told apart,
  * so that only what was refused is sent again; a connection that timed out is closed, because a late answer means nothing.
  */
 import type { Kafka } from 'kafkajs'
-import { RescoreError } from '../../errors.ts'
+import { callOf, openCluster } from './wire.ts'
 
 export interface ProducedPartition {
   readonly topic: string
@@ -22,24 +21,6 @@ export interface PartitionBytes {
   readonly batch: Buffer
 }
 
-interface Encoded {
-  readonly buf: Buffer
-  readonly buffer: Buffer
-  size(): number
-}
-
-interface ProtocolCall<Answer> {
-  readonly request: {
-    readonly apiKey: number
-    readonly apiVersion: number
-    readonly apiName: string
-    expectResponse(): boolean
-    encode(): Promise<Encoded>
-  }
-  readonly response: { decode(payload: Buffer): Promise<Answer>; parse(answer: Answer): Promise<Answer> }
-  readonly requestTimeout: number
-}
-
 interface ProduceAnswer {
   readonly partitions: readonly ProducedPartition[]
   readonly clientSideThrottleTime: number
@@ -50,57 +31,6 @@ export interface ProducerAnswer {
   readonly errorCode: number
   readonly producerId: bigint
   readonly epoch: number
-}
-
-interface KafkaBroker {
-  readonly connectionPool: { send<Answer>(call: ProtocolCall<Answer>): Promise<Answer> }
-}
-
-/** What of kafkajs's cluster is used. */
-interface KafkaCluster {
-  connect(): Promise<void>
-  disconnect(): Promise<void>
-  addMultipleTargetTopics(topics: readonly string[]): Promise<void>
-  refreshMetadata(): Promise<void>
-  refreshMetadataIfNecessary(): Promise<void>
-  findTopicPartitionMetadata(topic: string): readonly { readonly partitionId: number; readonly leader: number }[]
-  findBroker(options: { nodeId: number }): Promise<KafkaBroker>
-  findControllerBroker(): Promise<KafkaBroker>
-}
-
-const CLUSTER_METHODS = [
-  'connect',
-  'disconnect',
-  'addMultipleTargetTopics',
-  'refreshMetadata',
-  'refreshMetadataIfNecessary',
-  'findTopicPartitionMetadata',
-  'findBroker',
-  'findControllerBroker',
-] as const
-
-function isCluster(value: unknown): value is KafkaCluster {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    CLUSTER_METHODS.every((name) => typeof Reflect.get(value, name) === 'function')
-  )
-}
-
-function openCluster(kafka: Kafka): KafkaCluster {
-  const maker = Object.getOwnPropertySymbols(kafka).find(
-    ({ description }) => description === 'private:Kafka:createCluster',
-  )
-  const make: unknown = maker === undefined ? undefined : Reflect.get(kafka, maker)
-  const cluster: unknown =
-    typeof make === 'function' ? make({ metadataMaxAge: 60_000, allowAutoTopicCreation: false }) : undefined
-  if (isCluster(cluster)) return cluster
-  throw new RescoreError({
-    code: 'LOG_KAFKA_CLIENT',
-    fate: 'stop',
-    message: 'The installed kafkajs is not the version that publishing is built on.',
-    mend: 'Install the version of kafkajs that package-lock.json names.',
-  })
 }
 
 const PRODUCE = { apiKey: 0, apiVersion: 7, apiName: 'Produce' }
@@ -165,23 +95,6 @@ const INIT_PRODUCER_BODY = Buffer.from([0xff, 0xff, 0, 0, 0xea, 0x60])
 
 function decodeProducer(payload: Buffer): ProducerAnswer {
   return { errorCode: payload.readInt16BE(4), producerId: payload.readBigInt64BE(6), epoch: payload.readInt16BE(14) }
-}
-
-function callOf<Answer>(
-  api: { readonly apiKey: number; readonly apiVersion: number; readonly apiName: string },
-  payload: Buffer,
-  requestTimeout: number,
-  decode: (payload: Buffer) => Answer,
-): ProtocolCall<Answer> {
-  return {
-    request: {
-      ...api,
-      expectResponse: () => true,
-      encode: async () => ({ buf: payload, buffer: payload, size: () => payload.length }),
-    },
-    response: { decode: async (bytes) => decode(bytes), parse: async (decoded) => decoded },
-    requestTimeout,
-  }
 }
 
 export interface ProduceWire {

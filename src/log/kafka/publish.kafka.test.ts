@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { eventually } from '../../../test/support/eventually.ts'
 import { KAFKA_VERSIONS } from '../../../test/support/kafka/archives.ts'
 import { type KafkaBroker, startBroker } from '../../../test/support/kafka/broker.ts'
 import { readByJava } from '../../../test/support/kafka/java-reader.ts'
@@ -28,12 +29,14 @@ interface MadeRecord {
 
 async function createTopic(settings: KafkaSettings): Promise<string> {
   const topic = `${settings.prefix}.published`
-  await withAdmin(settings, client, 'making a topic', (admin) =>
-    admin.createTopics({
+  await withAdmin(settings, client, 'making a topic', async (admin) => {
+    await admin.createTopics({
       waitForLeaders: true,
       topics: [{ topic, numPartitions: PARTITIONS, replicationFactor: 1 }],
-    }),
-  )
+    })
+    // Named as the leader, a broker may still say for a moment that it is not.
+    await eventually(() => admin.fetchTopicOffsets(topic))
+  })
   return topic
 }
 

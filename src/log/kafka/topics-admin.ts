@@ -12,6 +12,7 @@ import { withAdmin } from './admin.ts'
 import { type ClientOptions, ConfigResourceTypes } from './client.ts'
 import { kafkaError } from './errors.ts'
 import type { KafkaSettings } from './settings.ts'
+import { topicLost } from './topic-watch.ts'
 import { compareTopic, type Difference, type TopicSpec, type TopicState, topicSpecs } from './topics.ts'
 
 export interface TopicReport {
@@ -142,15 +143,7 @@ export async function ensureTopics(
     const found = await reportTopics(admin, settings, tables)
     const missing = found.filter(({ state }) => state === null)
     const lost = missing.filter(({ spec }) => read.has(spec.name)).map(({ spec }) => spec.name)
-    if (lost.length > 0) {
-      throw new RescoreError({
-        code: 'LOG_KAFKA_TOPIC_LOST',
-        fate: 'stop',
-        message: `Topics that were being read are gone: ${lost.join(', ')}. Changes may have been lost with them.`,
-        mend: 'rescore resync --yes, then start: the topics are made anew and everything is recomputed.',
-        context: { topics: lost },
-      })
-    }
+    if (lost.length > 0) throw topicLost(lost)
     await applyTopics(admin, missing)
     const reports = missing.length === 0 ? found : await reportTopics(admin, settings, tables)
     const compacted = reports.filter(({ differences }) => differences.some(({ what }) => what === 'cleanup.policy'))

@@ -12,6 +12,7 @@ interface DefinitionRow {
   readonly feature: string
   readonly version: number
   readonly changed_in_epoch: number
+  readonly backfill: bigint | null
 }
 
 interface ModelRow {
@@ -31,6 +32,8 @@ export interface Definitions {
   readonly differences: readonly Difference[]
   /** Entity to the epoch in which one of its features last changed. */
   readonly epochs: ReadonlyMap<string, number>
+  /** Entity to the newest epoch that no backfill is to catch up with: older rows are wrong, younger ones may wait. */
+  readonly required: ReadonlyMap<string, number>
   /** Names of all models, those included that are deployed but gone from the code. */
   readonly models: ReadonlySet<string>
 }
@@ -42,16 +45,19 @@ export async function checkDefinitions(
   models: readonly VerifiedModel[],
 ): Promise<Definitions> {
   const features = await client.query<DefinitionRow>(
-    'select entity, feature, version, changed_in_epoch from rescore.definition order by entity, feature',
+    'select entity, feature, version, changed_in_epoch, backfill from rescore.definition order by entity, feature',
   )
   const deployed = await client.query<ModelRow>(
     'select model, entity, version, artifact_hash from rescore.model_definition order by model',
   )
   const differences: Difference[] = []
   const epochs = new Map<string, number>()
+  const required = new Map<string, number>()
   for (const { entity, features: nodes } of graph.entities.values()) {
     const rows = new Map(features.rows.filter((row) => row.entity === entity.name).map((row) => [row.feature, row]))
     epochs.set(entity.name, Math.max(0, ...nodes.map(({ feature }) => rows.get(feature.name)?.changed_in_epoch ?? 0)))
+    const now = [...rows.values()].filter(({ backfill }) => backfill === null)
+    required.set(entity.name, Math.max(0, ...now.map((row) => row.changed_in_epoch)))
     for (const { feature } of nodes) {
       const stored = rows.get(feature.name)?.version ?? null
       rows.delete(feature.name)
@@ -70,5 +76,5 @@ export async function checkDefinitions(
     }
   }
   for (const { model, entity, version } of rows.values()) differences.push(definition(entity, model, { version }, null))
-  return { differences, epochs, models: names }
+  return { differences, epochs, required, models: names }
 }

@@ -25,6 +25,13 @@ export interface KeyCheck {
   readonly knownModels: ReadonlySet<string>
   /** In which a feature of the entity last changed. */
   readonly epoch: number
+  /** Rows from here to `epoch` wait for a backfill: known to be stale, so not compared. */
+  readonly required: number
+}
+
+export interface KeysChecked {
+  readonly found: readonly Difference[]
+  readonly stale: number
 }
 
 const HISTORY_PIECE = 2_000
@@ -114,8 +121,15 @@ async function checkModel(
 
 const scoreName = (model: string, key: string) => `${model}\0${key}`
 
-export async function checkKeys(check: KeyCheck, keys: readonly string[]): Promise<readonly Difference[]> {
-  const subjects = await readSubjects(check, keys)
+function waitsForBackfill({ epoch, required }: KeyCheck, { features }: Subject): boolean {
+  if (features === null) return false
+  const stored = Number(features.epoch)
+  return stored < epoch && stored >= required
+}
+
+export async function checkKeys(check: KeyCheck, keys: readonly string[]): Promise<KeysChecked> {
+  const all = await readSubjects(check, keys)
+  const subjects = all.filter((subject) => !waitsForBackfill(check, subject))
   const features = await foldHistory(
     check,
     'rescore.feature_history',
@@ -137,5 +151,5 @@ export async function checkKeys(check: KeyCheck, keys: readonly string[]): Promi
     ...checkUnknownModels(subject, check.knownModels),
   ])
   for (const loaded of check.models) found.push(...(await checkModel(loaded, subjects, scores)))
-  return found
+  return { found, stale: all.length - subjects.length }
 }

@@ -26,6 +26,8 @@ const STOP_TIMEOUT_MS = 30_000
 export interface BrokerOptions {
   readonly version?: KafkaVersion
   readonly listeners?: readonly ListenerName[]
+  /** Makes the listener PROXIED, on `target`; its clients are told to connect to `port`, where the caller has a proxy. */
+  readonly proxied?: { readonly target: number; readonly port: number }
   /** Created for PLAIN and both kinds of SCRAM. */
   readonly user?: Credentials
   /** Of the clear-text listener; default: a free one. */
@@ -161,11 +163,13 @@ export async function startBroker(options: BrokerOptions = {}): Promise<KafkaBro
   const controllerPort = await freePort()
   const listeners = new Map<ListenerName, number>()
   for (const name of names) listeners.set(name, await freePort())
+  if (options.proxied !== undefined) listeners.set('PROXIED', options.proxied.target)
   const certificates = names.some((name) => name !== 'SASL') ? await makeCertificates(folder) : null
   const dataDir = join(folder, 'data')
   const properties = join(folder, 'server.properties')
   const log = join(folder, 'broker.log')
-  const shape = { dataDir, port, controllerPort, listeners, user, certificates, settings }
+  const proxyPort = options.proxied?.port ?? null
+  const shape = { dataDir, port, controllerPort, listeners, proxyPort, user, certificates, settings }
   await writeFile(properties, brokerProperties(shape))
   if (!existsSync(join(dataDir, 'meta.properties'))) await format(libraries, properties, user)
 

@@ -6,14 +6,18 @@
 /** Mechanisms that a SASL listener accepts, all at once. */
 const MECHANISMS = 'PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER'
 
-/** TLS: server certificate only. MUTUAL: the client shows one too. SASL and SASL_TLS: all four mechanisms. */
-export type ListenerName = 'TLS' | 'MUTUAL' | 'SASL' | 'SASL_TLS'
+/**
+ * TLS: server certificate only. MUTUAL: the client shows one too. SASL and SASL_TLS: all four mechanisms. PROXIED: clear
+ * text, and clients are told the port of a proxy.
+ */
+export type ListenerName = 'TLS' | 'MUTUAL' | 'SASL' | 'SASL_TLS' | 'PROXIED'
 
 const PROTOCOLS: Readonly<Record<ListenerName, string>> = {
   TLS: 'SSL',
   MUTUAL: 'SSL',
   SASL: 'SASL_PLAINTEXT',
   SASL_TLS: 'SASL_SSL',
+  PROXIED: 'PLAINTEXT',
 }
 
 export interface Credentials {
@@ -26,6 +30,8 @@ export interface BrokerShape {
   readonly port: number
   readonly controllerPort: number
   readonly listeners: ReadonlyMap<ListenerName, number>
+  /** The port clients of PROXIED are told to connect to. */
+  readonly proxyPort: number | null
   /** Known to PLAIN; SCRAM users are written at formatting. */
   readonly user: Credentials | null
   /** PEM files of the server; needed by the TLS listeners. */
@@ -50,6 +56,7 @@ export function brokerProperties(shape: BrokerShape): string {
   const { dataDir, port, controllerPort, listeners, user, certificates } = shape
   const extra = [...listeners]
   const outside = [`PLAINTEXT://127.0.0.1:${port}`, ...extra.map(([name, at]) => `${name}://127.0.0.1:${at}`)].join(',')
+  const told = extra.map(([name, at]) => `${name}://127.0.0.1:${name === 'PROXIED' ? (shape.proxyPort ?? at) : at}`)
   const needsUser = extra.filter(([name]) => name === 'SASL' || name === 'SASL_TLS')
   if (needsUser.length > 0 && user === null) throw new TypeError('A SASL listener needs a user.')
   const settings: Record<string, string> = {
@@ -57,7 +64,7 @@ export function brokerProperties(shape: BrokerShape): string {
     'node.id': '1',
     'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
     listeners: `${outside},CONTROLLER://127.0.0.1:${controllerPort}`,
-    'advertised.listeners': outside,
+    'advertised.listeners': [`PLAINTEXT://127.0.0.1:${port}`, ...told].join(','),
     'controller.listener.names': 'CONTROLLER',
     'inter.broker.listener.name': 'PLAINTEXT',
     'listener.security.protocol.map': [

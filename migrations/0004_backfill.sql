@@ -1,0 +1,63 @@
+-- Backfills: work over stored entities that no change asks for, beside live changes.
+create table rescore.backfill (
+  id bigint generated always as identity primary key,
+  entity text not null,
+  -- Features asked for; what reads them follows where their values move. Empty: every feature of the entity.
+  features text[] not null default '{}',
+  policy text not null check (policy in ('stale', 'missing', 'failed', 'all')),
+  -- 'asked', or 'deployed': definitions changed for more rows than a deployment may recompute unasked.
+  reason text not null check (reason in ('asked', 'deployed')),
+  -- Of the entity's own row, as given.
+  condition text,
+  -- Column and direction of the priority list, as given; null: in key order.
+  priority text,
+  -- Entities a second, over all workers; null: as fast as live changes leave room.
+  rate integer check (rate > 0),
+  state text not null check (state in ('planned', 'running', 'paused', 'done', 'cancelled', 'failed')),
+  -- Why it is 'failed'.
+  failure text,
+  -- Nobody takes a piece of it before.
+  paced_until timestamptz not null default '-infinity',
+  -- Keys up to here are cut into chunks, or done with.
+  after_key text,
+  is_cut boolean not null default false,
+  total bigint not null,
+  -- false: total is PostgreSQL's estimate.
+  is_total_exact boolean not null,
+  -- Each entity is counted once, in the transaction that did it.
+  changed bigint not null default 0,
+  unchanged bigint not null default 0,
+  -- Brought up to date by something else before its turn.
+  fresh bigint not null default 0,
+  failed bigint not null default 0,
+  -- Deleted before its turn.
+  gone bigint not null default 0,
+  created_at timestamptz not null default clock_timestamp(),
+  started_at timestamptz,
+  ended_at timestamptz
+) with (fillfactor = 50);
+
+-- Keys cut off and not done: a worker locks a row while it has it in hand, so a crash gives it back.
+create table rescore.backfill_chunk (
+  backfill bigint not null references rescore.backfill on delete cascade,
+  seq bigint not null,
+  keys text[] not null,
+  primary key (backfill, seq)
+);
+
+-- The backfill that is to bring the feature's stale values up to date; null: sweeps do, at once.
+alter table rescore.definition add column backfill bigint references rescore.backfill on delete set null;
+
+-- What the failing compute was given, cut short.
+alter table rescore.quarantine add column inputs json;
+
+-- How often each feature was computed, and how often its value moved by it.
+create table rescore.feature_tally (
+  entity text not null,
+  feature text not null,
+  computed bigint not null,
+  moved bigint not null,
+  since timestamptz not null default clock_timestamp(),
+  updated_at timestamptz not null default clock_timestamp(),
+  primary key (entity, feature)
+);

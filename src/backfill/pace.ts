@@ -1,0 +1,29 @@
+/**
+ * How many entities a piece has, so that a change that comes meanwhile waits for it no longer than it would for a
+ * neighbour.
+ *
+ * Invariant: from 1 to MAX; it grows by at most half and halves at once, so one slow piece is not followed by another.
+ */
+const FIRST = 25
+const MAX = 1_000
+
+/** A change waits half of it on average. */
+export const PIECE_MS = 10
+
+export class Pace {
+  #size = FIRST
+
+  get size(): number {
+    return this.#size
+  }
+
+  /** @param entities in the piece, which may have been fewer than asked for */
+  note(entities: number, ms: number): void {
+    const fitting = (entities * PIECE_MS) / Math.max(ms, 0.1)
+    const most = this.#size * 1.5
+    // A small piece that was quick says nothing of a large one.
+    if (fitting > this.#size && entities < this.#size) return
+    const wanted = fitting < this.#size ? Math.max(fitting, this.#size / 2) : Math.min(fitting, most)
+    this.#size = Math.min(MAX, Math.max(1, Math.round(wanted)))
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * The entities of a backfill as SQL: those of its policy that satisfy its condition.
+ *
+ * Invariant: the condition is one expression over the entity's own row, checked by PostgreSQL itself before anything is
+ * stored; as part of a statement with parameters it cannot become a second statement.
+ */
+import { isRetriableDbError, type Pool, type Queryable, quoteIdent, quoteTable, withTransaction } from '../db/pool.ts'
+import { columnOf, POSTGRES_TYPE } from '../define/index.ts'
+import { asError, RescoreError } from '../errors.ts'
+import type { EntityNode } from '../graph/graph.ts'
+import type { Policy } from './job.ts'
+
+export interface Scope {
+  readonly policy: Policy
+  /** Names; empty: every feature. */
+  readonly features: readonly string[]
+  /** SQL over the entity's own row; null: every row. */
+  readonly condition: string | null
+}
+
+export function keyType(node: EntityNode): string {
+  return POSTGRES_TYPE[columnOf(node.entity.table, node.key).kind]
+}
+
+function policySql(node: EntityNode, { policy, features }: Scope): string {
+  const key = `e.${quoteIdent(node.key)}`
+  const stored = `from ${quoteTable(node.featureTable)} f where f.key = ${key}`
+  if (policy === 'all') return 'true'
+  if (policy === 'failed')
+    return `exists (select from rescore.quarantine q where q.entity = '${node.entity.name}' and q.key = ${key}::text)`
+  if (policy === 'missing') {
+    const named = features.length > 0 ? features : node.features.map(({ feature }) => feature.name)
+    const hasAll = named.map((name) => `f.${quoteIdent(name)} is not null`).join(' and ')
+    return `not exists (select ${stored} and ${hasAll})`
+  }
+  return `not exists (select ${stored} and f.epoch >= $1)`
+}
+
+/**
+ * `from … where …` of the scope, the own row as `e`. $1 is the epoch in which its features last changed; `$1::integer`
+ * stands in every form of it, because a parameter that nothing mentions has no type.
+ */
+export function scopeSql(node: EntityNode, scope: Scope): string {
+  const condition = scope.condition === null ? 'true' : `coalesce((select (${scope.condition}\n)), false)`
+  return `from ${quoteTable(node.entity.table.id)} e
+    where $1::integer is not null and ${condition} and ${policySql(node, scope)}`
+}
+
+/** The epoch in which one of these features last changed. */
+export async function changedIn(database: Queryable, node: EntityNode, features: readonly string[]): Promise<number> {
+  const { rows } = await database.query<{ epoch: number }>(
+    `select coalesce(max(changed_in_epoch), 0) as epoch from rescore.definition
+     where entity = $1 and ($2::text[] = '{}' or feature = any($2::text[]))`,
+    [node.entity.name, [...features]],
+  )
+  return rows[0]?.epoch ?? 0
+}
+
+export interface Count {
+  readonly count: number
+  readonly isExact: boolean
+}
+
+const COUNT_WITHIN_MS = 5_000
+const CANCELED = '57014'
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
+}
+
+/** PostgreSQL's own words, which name the column or the place. */
+function refused(condition: string, error: Error): RescoreError {
+  const hint = 'hint' in error && typeof error.hint === 'string' ? ` ${error.hint}` : ''
+  return new RescoreError({
+    code: 'BACKFILL_CONDITION',
+    fate: 'stop',
+    message: `PostgreSQL refuses the condition (${condition}): ${error.message}.${hint}`,
+    mend: `It is SQL over the columns of the entity's table, for example --where "country = 'NO'".`,
+    cause: error,
+  })
+}
+
+async function explainedRows(database: Queryable, text: string, epoch: number): Promise<number> {
+  const { rows } = await database.query<{ 'QUERY PLAN': readonly { Plan: { 'Plan Rows': number } }[] }>(
+    `explain (format json) ${text}`,
+    [epoch],
+  )
+  return rows[0]?.['QUERY PLAN'][0]?.Plan['Plan Rows'] ?? 0
+}
+
+/**
+ * How many entities; PostgreSQL's estimate where counting takes longer than 5 s.
+ * @throws RescoreError BACKFILL_CONDITION
+ */
+export async function countScope(pool: Pool, node: EntityNode, scope: Scope): Promise<Count> {
+  const epoch = await changedIn(pool, node, scope.features)
+  const text = `select e.${quoteIdent(node.key)} ${scopeSql(node, scope)}`
+  try {
+    const estimate = await explainedRows(pool, text, epoch)
+    return await withTransaction(pool, { readOnly: true }, async (client) => {
+      await client.query(`set local statement_timeout = ${COUNT_WITHIN_MS}`)
+      const { rows } = await client.query<{ count: number }>(
+        `select count(*)::float8 as count from (${text}) as counted`,
+        [epoch],
+      )
+      return { count: rows[0]?.count ?? 0, isExact: true }
+    }).catch((error: unknown) => {
+      if (codeOf(error) !== CANCELED) throw error
+      return { count: estimate, isExact: false }
+    })
+  } catch (error) {
+    if (scope.condition === null || isRetriableDbError(error) || codeOf(error) === undefined) throw error
+    throw refused(scope.condition, asError(error))
+  }
+}

@@ -1,0 +1,122 @@
+/** `rescore plan`: what deploying this code would change, before anything does. Exit 3 when something needs a decision. */
+import type { Command } from 'commander'
+import { loadProject } from '../config.ts'
+import { compileGraph } from '../graph/compile.ts'
+import { makePlan } from '../plan/plan.ts'
+import type { EntityPlan, Plan, Sample } from '../plan/report.ts'
+import { APPROVE_ABOVE } from '../recompute/stage.ts'
+import { loadModels } from '../score/registry.ts'
+import { type Common, command, usage } from './command.ts'
+import { withConnection } from './connection.ts'
+import { EXIT } from './exit.ts'
+import { paint, print, printJson } from './output.ts'
+
+interface Options extends Common {
+  readonly sample: number
+}
+
+const DEFAULT_SAMPLE = 1_000
+
+const percent = (part: number, whole: number) => (whole === 0 ? '-' : `${((100 * part) / whole).toFixed(1)} %`)
+
+function sampleLines({ entities, changed, failed, firstFailure, features, labels }: Sample): readonly string[] {
+  const lines = [`  tried on ${entities}: ${percent(changed, entities)} have a value that would change`]
+  for (const { feature, changed: count, movers } of features) {
+    const shown = movers.slice(0, 3).map(({ key, from, to }) => `${key}: ${String(from)} -> ${String(to)}`)
+    lines.push(`    ${feature}: ${percent(count, entities)} would change (${shown.join('; ')})`)
+  }
+  for (const { model, compared, flipped, examples } of labels) {
+    const shown = examples.slice(0, 3).map(({ key, from, to }) => `${key}: ${from} -> ${to}`)
+    const some = shown.length === 0 ? '' : ` (${shown.join('; ')})`
+    lines.push(`    label of ${model}: ${percent(flipped, compared)} would flip${some}`)
+  }
+  if (failed > 0) lines.push(paint(`    ${failed} could not be computed, the first ${firstFailure}`, 'red'))
+  return lines
+}
+
+function editedLines({ edited, sample }: EntityPlan): readonly string[] {
+  return edited.map((name) => {
+    const moved = sample?.features.find(({ feature }) => feature === name)?.changed ?? 0
+    const verdict =
+      sample === null
+        ? 'not tried'
+        : moved === 0
+          ? 'no value of the sample would change: equivalent, as far as it goes'
+          : `${percent(moved, sample.entities)} of the sample would change: raise its version, or they stay as they are`
+    return `  ~ ${name}: other code under its version; ${verdict}`
+  })
+}
+
+function entityLines(plan: EntityPlan): readonly string[] {
+  const { entity, added, changed, readers, removed, models, affectedModels, stale, seconds, secondsBy } = plan
+  const list = (sign: string, found: readonly string[], what: string) => found.map((name) => `  ${sign} ${name}${what}`)
+  const time =
+    seconds === null
+      ? ''
+      : `, about ${seconds < 120 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`} at the rate of the ${secondsBy}`
+  const approval = plan.needsApproval ? '; a backfill will wait for approval' : ''
+  return [
+    paint(entity, 'bold'),
+    ...list('+', added, ''),
+    ...list('*', changed, ': another version'),
+    ...list('>', readers, ': reads what changed'),
+    ...editedLines(plan),
+    ...list('-', removed, ': its column and values stay until rescore prune'),
+    ...list(
+      '*',
+      models.map((model) => `model ${model}`),
+      ': new or another artifact, every entity is scored again',
+    ),
+    ...list(
+      '>',
+      affectedModels.map((model) => `model ${model}`),
+      ': reads what changed',
+    ),
+    `  ${stale.isExact ? '' : '~'}${stale.count} rows to recompute${time}${approval}`,
+    ...(plan.sample === null ? [] : sampleLines(plan.sample)),
+    ...(plan.unsampled === null ? [] : [`  could not be tried: ${plan.unsampled}`]),
+  ]
+}
+
+export function renderPlan({ isEmpty, entities, removedEntities, removedModels }: Plan): string {
+  if (isEmpty) return 'nothing to deploy: definitions and models are those in the database'
+  return [
+    ...entities.flatMap(entityLines),
+    ...removedEntities.map((entity) => `- entity ${entity}: its table stays until rescore prune`),
+    ...removedModels.map((model) => `- model ${model}: its classifications stay, nobody vouches for them`),
+    'nothing was written; deploy with rescore start',
+  ].join('\n')
+}
+
+/** A sample of none is allowed. */
+function parseSample(text: string): number {
+  if (!/^\d{1,7}$/.test(text)) throw usage(`'${text}' is not a number of entities.`, 'Write for example 1000, or 0.')
+  return Number(text)
+}
+
+/** Something a person should look at before it is deployed. */
+function needsDecision({ entities }: Plan): boolean {
+  return entities.some(
+    ({ needsApproval, edited, sample }) => needsApproval || edited.length > 0 || (sample?.failed ?? 0) > 0,
+  )
+}
+
+export function planCommand(signal: AbortSignal): Command {
+  return command('plan', 'What deploying this code would change, tried on a sample; nothing is written', [
+    ['rescore plan', 'features and models added, changed, stale; how many rows; which values and labels would move'],
+    ['rescore plan --sample 0 --json', 'counts only, for CI: exit 3 when something needs a decision'],
+  ])
+    .option('--sample <n>', 'entities of each kind to try', parseSample, DEFAULT_SAMPLE)
+    .action(async ({ sample, json }: Options) => {
+      const plan = await withConnection(async ({ pool }) => {
+        await pool.query('select 1')
+        const config = await loadProject(process.cwd())
+        await using models = await loadModels(config.models, { signal })
+        const approveAbove = config.backfill?.approveAbove ?? APPROVE_ABOVE
+        return await makePlan({ pool, graph: compileGraph(config), models, sample, approveAbove, signal })
+      })
+      if (needsDecision(plan)) process.exitCode = EXIT.problems
+      if (json === true) printJson(plan)
+      else print(renderPlan(plan))
+    })
+}

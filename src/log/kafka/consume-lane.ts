@@ -1,0 +1,64 @@
+/**
+ * Gives a lane its turns in one process of a stage that several processes share: every one of them works at it.
+ *
+ * Invariants: a turn is taken while nothing waits in this process's partitions, and every so often when something always
+ * does; keys are held (hold.ts), so that changes of the same entities, here or elsewhere, follow one another.
+ */
+import { Backoff, sleep } from '../../db/backoff.ts'
+import { isRetriableDbError, type Pool } from '../../db/pool.ts'
+import { asError, isRescoreError } from '../../errors.ts'
+import type { Faults } from '../../faults.ts'
+import type { Lane } from '../lane.ts'
+import type { Report } from '../stage.ts'
+import { inVisibleSnapshot } from '../visibility.ts'
+
+export interface LaneOptions {
+  readonly pool: Pool
+  readonly lane: Lane
+  readonly stage: { readonly name: string; readonly settings?: string | undefined }
+  /** Records read and not handled, here. */
+  readonly backlog: () => number
+  readonly report: Report
+  readonly faults?: Faults | undefined
+}
+
+const LOOK_AGAIN_MS = 5
+/** Under load that never ends a turn comes this often. */
+const WITHOUT_TURN_MS = 250
+
+/** Runs until the signal aborts. @throws errors of fate `stop` */
+export async function runLane(options: LaneOptions, signal: AbortSignal): Promise<void> {
+  const { pool, lane, stage, backlog, report, faults } = options
+  const backoff = new Backoff({ baseMs: 10, maxMs: 5_000 })
+  let lastTurnMs = performance.now()
+  while (!signal.aborted) {
+    try {
+      const isBusy = backlog() > 0 && performance.now() - lastTurnMs < WITHOUT_TURN_MS
+      const waitMs = Math.max(lane.dueInMs(), isBusy ? LOOK_AGAIN_MS : 0)
+      if (waitMs > 0) {
+        // Rejects only when the signal aborts, which the loop's condition sees.
+        await sleep(waitMs, signal).catch(() => undefined)
+        continue
+      }
+      lastTurnMs = performance.now()
+      await lane.step(async (work) => {
+        const settings = { pool, signal, isShared: true, settings: stage.settings }
+        const result = await inVisibleSnapshot(settings, [], async (context) => {
+          const done = await work(context)
+          await faults?.hit(`${stage.name}:turn-before-commit`)
+          return done
+        })
+        await faults?.hit(`${stage.name}:turn-after-commit`)
+        return result
+      })
+      backoff.reset()
+    } catch (error) {
+      if (signal.aborted) return
+      const isRetriable = isRescoreError(error) ? error.fate === 'retry' : isRetriableDbError(error)
+      const code = isRescoreError(error) ? error.code : 'DB_LANE'
+      report({ type: 'failed', stage: stage.name, code, message: asError(error).message })
+      if (!isRetriable) throw error
+      await backoff.wait(signal).catch(() => undefined)
+    }
+  }
+}

@@ -1,0 +1,35 @@
+/** Two workers share backfills over Kafka beside live load, and are killed. RESCORE_FAULTS=all: 30 times instead of 5. */
+import { test } from 'vitest'
+import { describeWithJava } from '../support/kafka/kafka.ts'
+import { fillCompanies, killInBackfills } from './backfill-kills.ts'
+import { CAPTURE, startCluster, WORKER } from './kafka-cluster.ts'
+import { SEED, WHOLE } from './kafka-faults.ts'
+
+const KILLS = WHOLE ? 30 : 5
+
+describeWithJava('backfills of a shared service', () => {
+  test(`whose workers are killed ${KILLS} times under load skip and double nothing`, {
+    timeout: 240_000 + KILLS * 40_000,
+  }, async () => {
+    await using cluster = await startCluster('backfills')
+    await fillCompanies(cluster.place)
+    await cluster.start(CAPTURE).running()
+    const workers = [cluster.start(WORKER), cluster.start(WORKER)]
+    await Promise.all(workers.map((worker) => worker.running()))
+    await cluster.calm()
+    await killInBackfills(
+      {
+        place: cluster.place,
+        kill: async (round) => {
+          const at = round % workers.length
+          workers[at]?.signal('SIGKILL')
+          await workers[at]?.ended
+          workers[at] = cluster.start(WORKER)
+        },
+        check: (after) => cluster.check(after),
+      },
+      KILLS,
+      SEED,
+    )
+  })
+})
