@@ -145,6 +145,7 @@ export const companyPropertyHistory = defineTable({
     value: text(),
     source_type: text(),
   },
+  about: { company_id: companies },
 })
 
 /** Every kind of association of the pairs that are read, with its label as it is now. */

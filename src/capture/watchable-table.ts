@@ -59,7 +59,12 @@ function rights(message: string, mend: string): WatchProblem {
 const quoted = (role: string) => `"${role.replaceAll('"', '""')}"`
 
 /** PostgreSQL lets only the owner add a table to a publication. */
-export const isUnpublishable = (found: FoundTable) => !found.isOwned && !found.isPublished
+const isUnpublishable = (found: FoundTable) => !found.isOwned && !found.isPublished
+
+/** Tables that only a superuser can publish, quoted. */
+export function unpublishableOf(found: Iterable<FoundTable>): readonly string[] {
+  return [...found].filter((one) => isUnpublishable(one) && kindProblem(one) === null).map(({ id }) => id)
+}
 
 /**
  * @param publication null: somebody else publishes its changes

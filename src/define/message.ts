@@ -29,6 +29,8 @@ export type Message<S> =
       readonly row: SourceRow
       /** A column that only grows at the source: a stored row with a greater value is newer and is left as it is. */
       readonly newerBy?: string
+      /** Only where the record is stored already: what came of it is not the whole of it. */
+      readonly isPartial?: boolean
     }
   /**
    * The record is gone from the source. `key` holds the key columns. `privacy` also removes what was set aside of it

@@ -7,7 +7,6 @@
  * makes a run repeatable. (3) A state of unknown shape is refused, never restarted from scratch silently.
  */
 import type { z } from 'zod'
-import type { ConnectorProblem } from './connector.ts'
 import type { HttpAnswer, HttpRequest } from './http.ts'
 import type { Message, SourceRow } from './message.ts'
 import type { Table } from './table.ts'
@@ -61,6 +60,14 @@ export interface SourceContext {
   call<T>(options: CallOptions, attempt: (signal: AbortSignal) => Promise<CallResult<T>>): Promise<T>
 }
 
+export interface ConnectorProblem {
+  readonly code: string
+  readonly message: string
+  readonly mend: string
+  /** false: worth knowing, but nothing keeps the source from being read. */
+  readonly isBlocking?: boolean
+}
+
 export interface DueOptions {
   /** A source table, of any connector, and the column whose values are looked up. */
   readonly table: Table
@@ -101,6 +108,8 @@ export interface ReadContext extends SourceContext {
 export interface SyncContext<S> extends ReadContext {
   /** null: never run before, so load everything. */
   readonly state: S | null
+  /** Someone waits for the end of this pass: it ends as soon as the source has nothing more for now. */
+  readonly isWaitedFor: boolean
 }
 
 export interface StreamState<S> {
@@ -120,6 +129,11 @@ export interface Stream<S = unknown> {
   readonly state: StreamState<S>
   /** Whose calls go first when the budget is short. Default: incremental. */
   readonly priority?: Priority | undefined
+  /**
+   * What is read is read once: the source gives it up when it is landed. Read by its own run alone, never dry, from the
+   * start or since a time.
+   */
+  readonly isConsuming?: boolean
   /** Pause between two runs that found nothing to wait for. */
   readonly everyMs: number
   /** One pass: ends when the source has nothing more for now. */
