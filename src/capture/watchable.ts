@@ -88,7 +88,7 @@ join pg_class c on c.relnamespace = n.oid and c.relname = substr(t.id, strpos(t.
 export async function findTables(
   pool: Pool,
   ids: readonly string[],
-  publication: string,
+  publication: string | null,
 ): Promise<ReadonlyMap<string, FoundTable>> {
   const { rows } = await pool.query<FoundTable & { at: number }>(FIND, [ids, publication])
   return new Map(rows.map((row) => [ids[row.at - 1] ?? '', row]))
