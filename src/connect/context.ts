@@ -11,6 +11,7 @@ import { createTransport } from './http/transport.ts'
 import { dueValues, recall } from './memory.ts'
 import type { RunConnectorOptions } from './options.ts'
 import { createGuard } from './outgoing/guard.ts'
+import { absentKeys, countStored } from './stored.ts'
 
 /** @param book shared with whoever else calls with this credential; writing back asks with priority 'write-back' */
 export function sourceContext(
@@ -84,5 +85,7 @@ export function readContext(
     ...context,
     recall: (names) => recall(pool, connector.name, stream, names),
     due: (due) => dueValues(pool, connector.name, stream, context.now(), due),
+    absent: (absent) => absentKeys(pool, absent),
+    size: (table) => countStored(pool, table),
   }
 }
