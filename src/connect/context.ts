@@ -2,14 +2,17 @@
  * What a stream sees of the world: clock, randomness, network, log, and what it remembered.
  * Invariant: nothing leaves through it that holds a secret; every call draws from the budgets of the connector's credential.
  */
-import type { Priority, ReadContext, SourceContext } from '../define/index.ts'
+import type { CallResult, HttpRequest, HttpSettings, Priority, ReadContext, SourceContext } from '../define/index.ts'
 import type { BudgetBook } from './budget.ts'
 import { callSource } from './call.ts'
+import type { AuthEnvironment } from './http/auth.ts'
 import { attemptHttp } from './http/client.ts'
+import { attemptOpen } from './http/open.ts'
 import { redactorOf } from './http/redact.ts'
 import { createTransport } from './http/transport.ts'
 import { dueValues, recall } from './memory.ts'
 import type { RunConnectorOptions } from './options.ts'
+import { outdatedRows } from './outdated.ts'
 
 /** @param book shared with whoever else calls with this credential; writing back asks with priority 'write-back' */
 export function sourceContext(
@@ -44,22 +47,28 @@ export function sourceContext(
       callOptions,
       attempt,
     )
+  const httpCall = <T>(
+    request: HttpRequest,
+    attempt: (http: HttpSettings, environment: AuthEnvironment, signal: AbortSignal) => Promise<CallResult<T>>,
+  ): Promise<T> => {
+    const { http, budgets } = connector
+    if (http === undefined) throw new TypeError(`Connector '${connector.name}' declares no http settings.`)
+    const budget = request.budget ?? budgets[0]?.key ?? connector.name
+    const timeoutMs = request.timeoutMs ?? http.timeoutMs
+    return call({ budget, ...(timeoutMs === undefined ? {} : { timeoutMs }) }, (attemptSignal) =>
+      attempt(http, { transport, redactor, now }, attemptSignal),
+    )
+  }
   return {
     now,
     random: options.waiting?.random ?? Math.random,
     signal,
     log: { info: write('info'), warn },
     call,
-    async http(request) {
-      const { http, budgets } = connector
-      if (http === undefined) throw new TypeError(`Connector '${connector.name}' declares no http settings.`)
-      const budget = request.budget ?? budgets[0]?.key ?? connector.name
-      const timeoutMs = request.timeoutMs ?? http.timeoutMs
-      const environment = { transport, redactor, now }
-      return call({ budget, ...(timeoutMs === undefined ? {} : { timeoutMs }) }, (attemptSignal) =>
-        attemptHttp(http, request, environment, attemptSignal),
-      )
-    },
+    http: async (request) =>
+      httpCall(request, (http, environment, attemptSignal) => attemptHttp(http, request, environment, attemptSignal)),
+    open: async (request) =>
+      httpCall(request, (http, environment, attemptSignal) => attemptOpen(http, request, environment, attemptSignal)),
   }
 }
 
@@ -75,5 +84,6 @@ export function readContext(
     ...context,
     recall: (names) => recall(pool, connector.name, stream, names),
     due: (due) => dueValues(pool, connector.name, stream, context.now(), due),
+    outdated: (outdated) => outdatedRows(pool, outdated),
   }
 }

@@ -7,7 +7,8 @@ import { budgetOf } from './records.ts'
 import { isItem, rejected, rowOf, select } from './select.ts'
 
 const BATCH = 50
-const ABSENT = [404, 410]
+/** Not there, no longer there, or not to be shown for legal reasons. */
+const ABSENT = [404, 410, 451]
 const REFUSED = [400, 422]
 
 interface Answered {
@@ -32,10 +33,13 @@ async function ask(
     ...budgetOf(spec),
   })
   if (answer.status === 304) return { messages: [], etag }
-  if (ABSENT.includes(answer.status)) {
-    return { messages: [{ op: 'delete', table, key: { [into]: key }, reason: 'gone' }], etag: '' }
+  const { item: of = '' } = lookup
+  const isAbsent = ABSENT.includes(answer.status)
+  const found = typeof of === 'string' ? select(answer.body, of) : isAbsent ? null : of(answer.body, key)
+  const item = isAbsent || found === null ? (lookup.absent?.(key) ?? null) : found
+  if (item === null) {
+    return { messages: [{ op: 'delete', table, key: { [into]: key }, reason: 'gone' }], etag: answer.etag ?? '' }
   }
-  const item = select(answer.body, lookup.item ?? '')
   if (REFUSED.includes(answer.status) || !isItem(item)) {
     const reason = `The source refused to answer for this value (${answer.status}).`
     return { messages: [rejected(table, key, { [into]: key, status: answer.status }, reason)], etag: '' }
