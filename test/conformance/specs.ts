@@ -2,10 +2,18 @@
 import type { ConformanceSpec } from '../../src/conformance/index.ts'
 import { acmeFixture } from './acme.ts'
 import { acme } from './acme-connector.ts'
+import { brregSpec } from './brreg.ts'
+import { githubSpec } from './github.ts'
 import { hubspotSpec } from './hubspot.ts'
+import { rdapSpec } from './rdap.ts'
+import { trancoSpec } from './tranco.ts'
 
 export const SPECS: readonly ConformanceSpec[] = [
   hubspotSpec,
+  brregSpec,
+  rdapSpec(),
+  trancoSpec(),
+  githubSpec(),
   {
     name: 'acme (the example)',
     connector: ({ url, secret }) => acme({ url, token: secret }),
