@@ -30,6 +30,7 @@ interface Unit {
   readonly name: string
   /** JSON text, so that it may be larger than a JavaScript number. */
   readonly employees: string
+  readonly website?: string
   readonly status: 'live' | 'deleted' | 'removed'
 }
 
@@ -51,8 +52,8 @@ const EMBEDDED: Readonly<Record<Kind, string>> = {
 
 const jsonText = (value: unknown) => JSON.stringify(value).replace(/"@number:(-?\d+)"/g, '$1')
 
-function websiteOf({ number }: Unit): string {
-  return `www.firma${number}.no`
+function websiteOf({ number, website }: Unit): string {
+  return website ?? `www.firma${number}.no`
 }
 
 function bodyOf(unit: Unit): object {
@@ -125,6 +126,12 @@ export class Register {
       const name = options.name ?? `FIRMA ${this.#next} AS`
       this.put({ kind, number: String(this.#next), name, employees: String(made % 300), status: 'live' }, 'Ny')
     }
+  }
+
+  add(name: string, website: string, employees: number): void {
+    this.#next += 1
+    const unit = { kind: 'enheter', number: String(this.#next), name, website, status: 'live' } as const
+    this.put({ ...unit, employees: String(employees) }, 'Ny')
   }
 
   change(count: number): void {

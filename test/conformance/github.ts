@@ -64,11 +64,15 @@ export class Organisations {
       this.#made += 1
       const login = `firm${this.#made}`
       const blog = this.#made % 2 === 0 ? `${login}.example` : `https://www.${login}.example/`
-      this.#all.set(login, { login, name, blog, stars: this.#made, pushedAt: this.clock.now() })
+      this.add(login, name, blog, this.#made)
       return `${login}.example`
     })
     this.asked.push(...domains)
     return domains
+  }
+
+  add(login: string, name: string, blog: string, stars: number): void {
+    this.#all.set(login, { login, name, blog, stars, pushedAt: this.clock.now() })
   }
 
   change(count: number): void {

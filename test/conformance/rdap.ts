@@ -45,7 +45,7 @@ export class Registries {
   constructor(count: number, clock: KitClock = manualClock()) {
     this.clock = clock
     this.make(count)
-    this.asked.set('nobody.example', null)
+    this.asked.set('nobody.invalid', null)
     this.asked.set('free.com', null)
     clock.advance(1_000)
   }
@@ -57,10 +57,14 @@ export class Registries {
       const suffix = ['com', 'no', 'co.uk'][this.#made % 3] ?? 'com'
       const name = `firm${this.#made}.${suffix}`
       const domain = this.#made % 5 === 0 ? `shop.${name}` : name
-      this.#registered.set(name, { registrar, changedAt: this.clock.now() })
-      this.asked.set(domain, name)
+      this.add(domain, name, registrar)
       return domain
     })
+  }
+
+  add(domain: string, name: string, registrar: string): void {
+    this.#registered.set(name, { registrar, changedAt: this.clock.now() })
+    this.asked.set(domain, name)
   }
 
   change(count: number): void {
@@ -90,7 +94,7 @@ export class Registries {
     const rows = [...this.asked].map(([domain, name]): SourceRow => {
       const found = name === null ? undefined : this.#registered.get(name)
       if (found === undefined) {
-        const outcome = domain.endsWith('.example') ? 'no server' : 'absent'
+        const outcome = domain.endsWith('.invalid') ? 'no server' : 'absent'
         return { domain, outcome, registered_name: null, registered_at: null, changed_at: null, registrar: null }
       }
       return {
@@ -150,7 +154,7 @@ export class Registries {
       const etag = '"list-1"'
       if (headers['if-none-match'] === etag) return { status: 304, headers: { etag } }
       const services = [
-        [['com', 'net'], ['/com/v1/']],
+        [['com', 'net', 'example'], ['/com/v1/']],
         [['no'], ['/no/']],
         [['uk'], ['http://127.0.0.1:1/', 'https://unused.example/']],
         [['co.uk'], ['/uk']],

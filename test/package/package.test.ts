@@ -49,6 +49,7 @@ describe('the package', () => {
         'dist/src/conformance/index.d.ts',
         'dist/connectors/hubspot/index.js',
         'dist/connectors/hubspot/index.d.ts',
+        ...['brreg', 'domains', 'github', 'rdap', 'tranco'].map((name) => `dist/connectors/${name}/index.js`),
         ...sourcesOf('migrations/*.sql'),
       ]),
     )
