@@ -23,7 +23,7 @@ export interface GithubOptions {
   readonly domains?: { readonly table: Table; readonly column: string }
   /** How long an answer is good for; default 7 days. */
   readonly freshMs?: number | undefined
-  /** Pause between looks for what to ask; default 1 min. */
+  /** Pause between looks for what to ask; default 10 s. */
   readonly everyMs?: number | undefined
   /** Default: 4,500 with a token, 50 without, below what GitHub allows. */
   readonly callsPerHour?: number | undefined
@@ -42,7 +42,7 @@ function ofDomain(body: unknown, domain: string): Item | null {
 }
 
 export function github(options: GithubOptions = {}) {
-  const { token = '', baseUrl = 'https://api.github.com', freshMs = 7 * 24 * HOUR_MS, everyMs = 60_000 } = options
+  const { token = '', baseUrl = 'https://api.github.com', freshMs = 7 * 24 * HOUR_MS, everyMs = 10_000 } = options
   const { domains = { table: companyDomains, column: 'domain' } } = options
   const { callsPerHour = token === '' ? 50 : 4_500 } = options
   const common = { everyMs, conditional: true, budget: ['hour', 'minute'] }

@@ -48,7 +48,7 @@ export interface RdapOptions {
   readonly baseUrl?: string | undefined
   /** How long an answer is good for; default 30 days. That there is none: a quarter of it. */
   readonly freshMs?: number | undefined
-  /** Pause between looks for domains to ask for; default 1 min. */
+  /** Pause between looks for domains to ask for; default 10 s. */
   readonly everyMs?: number | undefined
   /** To all registries together; default 2. */
   readonly callsPerSecond?: number | undefined
@@ -59,7 +59,7 @@ const BATCH = 50
 const state = z.object({ looked: z.number() })
 
 export function rdap(options: RdapOptions = {}) {
-  const { baseUrl = 'https://data.iana.org', freshMs = 30 * DAY_MS, everyMs = 60_000, callsPerSecond = 2 } = options
+  const { baseUrl = 'https://data.iana.org', freshMs = 30 * DAY_MS, everyMs = 10_000, callsPerSecond = 2 } = options
   const { domains = { table: companyDomains, column: 'domain' } } = options
 
   async function* lookUp(

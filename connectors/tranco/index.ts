@@ -43,8 +43,10 @@ export interface TrancoOptions {
   readonly length?: number | undefined
   /** How long a list is good for before a newer one is looked for; default 12 h. */
   readonly freshMs?: number | undefined
-  /** Pause between looks for domains without a rank; default 15 min, because each look that finds some reads the list. */
+  /** Pause between looks for domains without a rank; default 10 s. */
   readonly everyMs?: number | undefined
+  /** Least pause between two downloads, however many domains are new; default 15 min. */
+  readonly pauseMs?: number | undefined
 }
 
 /** Domains whose ranks are looked for in one reading of the list. */
@@ -52,7 +54,7 @@ const BATCH = 10_000
 /** Of the list's download; it says nothing for a while before it begins. */
 const PATIENCE_MS = 120_000
 
-const state = z.object({ list: z.string(), looked: z.number() })
+const state = z.object({ list: z.string(), looked: z.number(), readMs: z.number() })
 const answer = z.looseObject({ available: z.boolean(), list_id: z.string().optional() })
 
 /** @throws SourceError transient while no list is there */
@@ -69,8 +71,8 @@ async function latestList(context: SourceContext): Promise<string> {
 }
 
 export function tranco(options: TrancoOptions = {}) {
-  const { baseUrl = 'https://tranco-list.eu', length = 1_000_000, freshMs = 43_200_000, everyMs = 900_000 } = options
-  const { domains = { table: companyDomains, column: 'domain' } } = options
+  const { baseUrl = 'https://tranco-list.eu', length = 1_000_000, freshMs = 43_200_000, everyMs = 10_000 } = options
+  const { domains = { table: companyDomains, column: 'domain' }, pauseMs = 900_000 } = options
 
   /** What the list says of each, and that it is known until the next one. */
   async function* rank(context: ReadContext, list: string, wanted: readonly string[]) {
@@ -101,6 +103,8 @@ export function tranco(options: TrancoOptions = {}) {
     everyMs,
     state: { version: 1, schema: state },
     async *sync(context) {
+      if (context.state !== null && context.now() < context.state.readMs + pauseMs) return
+      const readMs = context.now()
       let looked = context.state?.looked ?? 0
       let list: string | undefined
       for (;;) {
@@ -109,7 +113,7 @@ export function tranco(options: TrancoOptions = {}) {
         list ??= await latestList(context)
         yield* rank(context, list, due)
         looked += due.length
-        yield { op: 'checkpoint', state: { list, looked }, done: looked }
+        yield { op: 'checkpoint', state: { list, looked, readMs }, done: looked }
       }
     },
     async *read(context, keys) {

@@ -107,7 +107,6 @@ export class CallBudget {
   /** The source did not count a call that has just ended. */
   giveBack(): void {
     this.#started.pop()
-    this.#startedInAll -= 1
   }
 
   /** What the source said about its own count, which also sees the calls of others. */
