@@ -114,6 +114,29 @@ describe('land', () => {
 })
 
 describe('ensureSourceTables', () => {
+  it('indexes the columns relations go through, and leaves tables alone that another connector has yet to make', async () => {
+    await using db = await database()
+    const later = defineTable({
+      name: 'later.things',
+      key: 'id',
+      columns: { id: bigint().notNull(), owner: bigint(), name: text() },
+    })
+    const foreignKeys = [
+      { table: later, column: 'owner' },
+      { table: companies, column: 'name' },
+    ]
+    const indexed = async () =>
+      (
+        await db.query(
+          "select indexname from pg_indexes where indexname like '%_idx' and schemaname in ('crm', 'later')",
+        )
+      ).rows
+    await withTransaction(db.pool, {}, (client) => ensureSourceTables(client, [companies], foreignKeys))
+    expect(await indexed()).toEqual([{ indexname: 'companies_name_idx' }])
+    await withTransaction(db.pool, {}, (client) => ensureSourceTables(client, [later], foreignKeys))
+    expect(await indexed()).toContainEqual({ indexname: 'things_owner_idx' })
+  })
+
   it('adds a missing column and refuses one of another type', async () => {
     await using db = await database()
     const wider = defineTable({ name: 'crm.companies', key: 'id', columns: { ...companies.columns, city: text() } })

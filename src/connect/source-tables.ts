@@ -77,6 +77,11 @@ export async function ensureSourceTables(
   for (const { table, column } of foreignKeys) {
     // The primary key serves it.
     if (table.key[0] === column) continue
+    // Another connector's, which has not made it yet: it comes with the same columns to index.
+    const { rows } = await client.query<{ isThere: boolean }>('select to_regclass($1) is not null as "isThere"', [
+      quoteTable(table.id),
+    ])
+    if (rows[0]?.isThere !== true) continue
     const name = `${table.name}_${column}_idx`.slice(0, 63)
     await client.query(
       `create index if not exists ${quoteIdent(name)} on ${quoteTable(table.id)} (${quoteIdent(column)})`,
