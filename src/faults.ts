@@ -38,6 +38,8 @@ export const BUGS = [
   'computed-again',
   /** A piece of a backfill is taken off the list before it is done. */
   'chunk-before-work',
+  /** How far a Debezium connector has come is held against ends of its topics from before. */
+  'ends-of-before',
 ] as const
 export type Bug = (typeof BUGS)[number]
 

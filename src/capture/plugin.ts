@@ -3,7 +3,9 @@
  *
  * Invariants: replication starts at 0/0, which is where the slot was confirmed: any other start could skip what was
  * never processed. The walsender prints values as the sessions of the pool do (UTC, ISO), whatever the database's
- * defaults, because the two are compared as text.
+ * defaults, because the two are compared as text. A process that stands still keeps the slot for a bounded time, whatever
+ * the server's settings say; to end its walsender from outside would not help, since that waits until its last words are
+ * read.
  */
 import type { LogicalReplicationService } from 'pg-logical-replication'
 import { quoteIdent } from '../db/pool.ts'
@@ -31,10 +33,13 @@ type StartClient = Parameters<Plugin['start']>[0]
 
 export interface PluginOptions {
   readonly publication: string
-  /** The connection, and after how many milliseconds of our silence the server ends it; 0: never. */
+  /** The connection, and after how many milliseconds of our silence the server ends it. */
   readonly onWire: (wire: Wire, senderTimeoutMs: number) => void
   readonly onMessage: (message: Buffer) => void
 }
+
+/** After this long without a word of ours the server frees the slot for another. */
+const LONGEST_SILENCE_MS = 20_000
 
 const AS_THE_POOL_PRINTS = [
   "set timezone = 'UTC'",
@@ -66,7 +71,10 @@ export class ChangePlugin implements Plugin {
     const { rows } = await client.query<{ ms: string }>(
       `select setting as ms from pg_settings where name = 'wal_sender_timeout'`,
     )
-    this.options.onWire(wire, Number(rows[0]?.ms ?? 0))
+    const given = Number(rows[0]?.ms ?? 0)
+    const silenceMs = given > 0 ? Math.min(given, LONGEST_SILENCE_MS) : LONGEST_SILENCE_MS
+    if (silenceMs !== given) await client.query(`set wal_sender_timeout = ${silenceMs}`)
+    this.options.onWire(wire, silenceMs)
     const publication = `'${this.options.publication.replaceAll("'", "''")}'`
     return client.query(
       `START_REPLICATION SLOT ${quoteIdent(slot)} LOGICAL 0/0 (proto_version '1', publication_names ${publication}, messages 'true')`,

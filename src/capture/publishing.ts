@@ -8,6 +8,7 @@
  */
 import type { Kafka } from 'kafkajs'
 import { retry } from '../db/backoff.ts'
+import type { HeldRole } from '../db/leader.ts'
 import { formatLsn } from '../db/lsn.ts'
 import { isRetriableDbError, type Pool } from '../db/pool.ts'
 import { RescoreError } from '../errors.ts'
@@ -41,8 +42,8 @@ export interface PublishOptions extends SlotOptions {
    * there and a clean stop publishes next to nothing again. Default 5 s; then it is left as a crash would leave it.
    */
   readonly drainMs?: number
-  /** Aborts when another may capture: what was read and not sent is left to that one, without a drain. */
-  readonly lost?: AbortSignal
+  /** Where another may take over: what was read and not sent is then left to that one, without a drain. */
+  readonly role?: HeldRole
   /** Version of this program, as `source.version`. */
   readonly version?: string
   /** Called once the topics are known and replication begins. */
@@ -56,7 +57,8 @@ export async function publishChanges(options: PublishOptions): Promise<void> {
   const { pool, prefix, signal, tables, types = DEFAULT_TYPES, topicOf = (table) => topicName(prefix, table) } = options
   // Whichever of the two loops ends takes the other with it; publishing outlives the signal while it drains.
   const ending = new AbortController()
-  const over = options.lost === undefined ? ending.signal : AbortSignal.any([ending.signal, options.lost])
+  const { role } = options
+  const over = role === undefined ? ending.signal : AbortSignal.any([ending.signal, role.lost])
   const endNow = () => ending.abort(signal.reason)
   signal.addEventListener('abort', endNow, { once: true })
   if (signal.aborted) endNow()
@@ -65,6 +67,7 @@ export async function publishChanges(options: PublishOptions): Promise<void> {
     ...options,
     topics: tables.map(topicOf),
     signal: over,
+    ...(role === undefined ? {} : { maySend: role.isSure }),
     onRefused: (refused) => keepAside(pool, refused, over),
     onProgress: () => intake?.progressed(),
   })

@@ -92,8 +92,7 @@ export function openSession(options: SessionOptions): Session {
     onWire: (opened, senderTimeoutMs) => {
       wire = opened
       if (isOver) return
-      const everyMs = senderTimeoutMs > 0 ? Math.min(options.statusEveryMs, senderTimeoutMs / 3) : options.statusEveryMs
-      timer = setInterval(beat, everyMs)
+      timer = setInterval(beat, Math.min(options.statusEveryMs, senderTimeoutMs / 3))
     },
     onMessage: (message) => {
       // The driver goes on with the rest of its buffer; a commit after a lost row must not be believed.

@@ -11,6 +11,7 @@ import { devCommand } from './dev.ts'
 import { doctorCommand } from './doctor.ts'
 import { EXIT, exitCodeOf, explained, interruptedCode, isDrainTimeout } from './exit.ts'
 import { explainCommand } from './explain.ts'
+import { featuresCommand, lineageCommand } from './features.ts'
 import { initCommand } from './init.ts'
 import { migrateCommand } from './migrate.ts'
 import { printError } from './output.ts'
@@ -44,6 +45,8 @@ export function createProgram(signal: AbortSignal): Command {
     waitCommand(signal),
     verifyCommand(signal),
     doctorCommand(signal),
+    featuresCommand(),
+    lineageCommand(),
     planCommand(signal),
     backfillCommand(signal),
     backfillsCommand(),

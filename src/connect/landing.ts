@@ -173,7 +173,10 @@ class Tried extends Error {
 }
 
 export interface LandOptions {
-  /** Nothing is kept; the answer says what would have been written. */
+  /**
+   * Nothing is kept; the answer says what would have been written, but for what a whole listing deletes: the keys it named
+   * before were not kept either.
+   */
   readonly dry?: boolean
 }
 
@@ -189,7 +192,7 @@ export async function land(
   checkpoint: Checkpoint | null,
   { dry = false }: LandOptions = {},
 ): Promise<Landed> {
-  const runs = runsOf(messages)
+  const runs = runsOf(dry ? messages.filter(({ op }) => op !== 'unlisted') : messages)
   const landAll = (landOne: typeof landRun) =>
     withTransaction(pool, {}, async (client) => {
       let written = 0

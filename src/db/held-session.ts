@@ -30,6 +30,8 @@ export interface HeldSession {
   readonly query: pg.Client['query']
   /** Aborts when the session has ended or must be taken for it, whoever ended it. */
   readonly lost: AbortSignal
+  /** Whether PostgreSQL cannot have ended it for our silence: true of this very moment, also where `lost` has yet to abort. */
+  isSure(): boolean
   end(): Promise<void>
 }
 
@@ -39,7 +41,7 @@ export interface HeldSessionOptions {
   readonly beat?: Beat | undefined
 }
 
-/** @throws whatever connecting fails with */
+/** @throws whatever connecting fails with, or that nothing was answered in time */
 export async function openHeldSession({ url, applicationName, beat = BEAT }: HeldSessionOptions): Promise<HeldSession> {
   const socket = new Socket()
   const client = createClient({ url, applicationName, socket, connectWithinMs: CONNECT_MS })
@@ -61,22 +63,29 @@ export async function openHeldSession({ url, applicationName, beat = BEAT }: Hel
     gone.abort()
     socket.destroy()
   }
+  let heardMs = performance.now()
+  const onAnswer = (sentMs: number) => {
+    heardMs = sentMs
+  }
   try {
     await client.connect()
+    onAnswer(performance.now())
+    // From here on what is never answered is given up, this included.
+    void beatWhile(AbortSignal.any([ending.signal, lost.signal]), client, beat, { onAnswer, giveUp })
     await client.query(`set idle_session_timeout = ${beat.idleMs}`)
   } catch (error) {
     await end()
     throw error
   }
-  void beatWhile(AbortSignal.any([ending.signal, lost.signal]), client, beat, giveUp)
-  return { query: client.query.bind(client), lost: lost.signal, end }
+  const isSure = () => !lost.signal.aborted && performance.now() - heardMs < beat.idleMs
+  return { query: client.query.bind(client), lost: lost.signal, isSure, end }
 }
 
 async function beatWhile(
   signal: AbortSignal,
   client: pg.Client,
   { everyMs, withinMs, idleMs }: Beat,
-  giveUp: (why: string) => void,
+  { onAnswer, giveUp }: { readonly onAnswer: (sentMs: number) => void; readonly giveUp: (why: string) => void },
 ): Promise<void> {
   while (!signal.aborted) {
     const sentMs = performance.now()
@@ -84,6 +93,7 @@ async function beatWhile(
       if (!signal.aborted) giveUp(`PostgreSQL did not answer within ${withinMs} ms.`)
       return
     }
+    onAnswer(sentMs)
     // Rejects only when the signal aborts, which the loop's condition sees.
     await sleep(Math.max(0, everyMs - (performance.now() - sentMs)), signal).catch(() => undefined)
     // PostgreSQL has ended the session by now, whether or not its word has been read yet.

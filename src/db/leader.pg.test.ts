@@ -3,7 +3,7 @@ import { eventually } from '../../test/support/eventually.ts'
 import { createTestDatabase } from '../../test/support/pg.ts'
 import { startProxy } from '../../test/support/proxy.ts'
 import { aborted } from './backoff.ts'
-import { runAsLeader } from './leader.ts'
+import { type HeldRole, runAsLeader } from './leader.ts'
 import { acquireLease } from './lease.ts'
 
 test('one leads at a time; a stand-by takes over when the session is cut, after the work of the first was aborted', async () => {
@@ -80,7 +80,7 @@ test('who is cut off without a word loses the role by itself, and its work has e
       url,
       'capture',
       stop.signal,
-      async (signal, lost) => {
+      async (signal, { lost }) => {
         events.push(`${name} begins`)
         await aborted(signal)
         events.push(`${name} ${lost.aborted ? 'lost' : 'stopped'}`)
@@ -108,10 +108,13 @@ test('a process that is busy for a while keeps its role; one that stood still fo
   const stop = new AbortController()
   const ends: boolean[] = []
   let begun = 0
-  const work = async (signal: AbortSignal, lost: AbortSignal) => {
+  const sure: boolean[] = []
+  let role: HeldRole | undefined
+  const work = async (signal: AbortSignal, held: HeldRole) => {
     begun += 1
+    role = held
     await aborted(signal)
-    ends.push(lost.aborted)
+    ends.push(held.lost.aborted)
   }
   const leading = runAsLeader(database.url, 'x', stop.signal, work, { askEveryMs: 20, beat: BEAT })
   await eventually(() => expect(begun).toBe(1))
@@ -120,7 +123,11 @@ test('a process that is busy for a while keeps its role; one that stood still fo
     where a.datname = current_database() and l.locktype = 'advisory' and l.granted`
   expect((await database.query<{ count: number }>(sessions)).rows).toEqual([{ count: 1 }])
   expect(ends).toEqual([])
+  sure.push(role?.isSure() === true)
   standStill(BEAT.idleMs + 500)
+  // At once, before anything that has happened meanwhile is heard of.
+  sure.push(role?.isSure() === true)
+  expect(sure).toEqual([true, false])
   await eventually(() => expect(begun).toBe(2))
   expect(ends).toEqual([true])
   stop.abort()

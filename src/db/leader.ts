@@ -19,8 +19,10 @@ const ASK_EVERY_MS = 1_000
 /** `stand-by`: another process holds it; `none`: given up or lost, or PostgreSQL cannot be asked. */
 export type RoleState = 'leader' | 'stand-by' | 'none'
 
-/** `signal` aborts when the work is to end, for whatever reason; `lost` when it has to at once: another may lead. */
-export type LeaderWork = (signal: AbortSignal, lost: AbortSignal) => Promise<void>
+/** `lost` aborts when another may lead; `isSure` says so of this moment, also right after the process stood still. */
+export type HeldRole = Pick<HeldSession, 'lost' | 'isSure'>
+/** `signal` aborts when the work is to end, for whatever reason. */
+export type LeaderWork = (signal: AbortSignal, role: HeldRole) => Promise<void>
 
 export interface LeaderOptions {
   readonly askEveryMs?: number
@@ -91,7 +93,7 @@ async function holdOnce(candidacy: Candidacy, work: LeaderWork): Promise<'done' 
     onRole(isTaken ? 'leader' : 'stand-by')
     if (!isTaken) return 'over'
     try {
-      await work(AbortSignal.any([signal, lost]), lost)
+      await work(AbortSignal.any([signal, lost]), session)
       return lost.aborted || signal.aborted ? 'over' : 'done'
     } catch (error) {
       if (lost.aborted && !signal.aborted) return 'over'

@@ -5,6 +5,8 @@ import type { KafkaSettings } from '../../src/log/kafka/settings.ts'
 export interface Appearances {
   /** With at least one record. */
   readonly partitions: number
+  /** The most times that the positions of one partition went back to where they had been: once for each that takes over. */
+  readonly turns: number
   /** Records whose position stood before them in their partition, the first of them in words. */
   readonly repeats: readonly string[]
   /** Positions that appear for the first time behind a greater one of their partition. */
@@ -31,6 +33,7 @@ export async function appearances(settings: KafkaSettings): Promise<Appearances>
   /** By partition: position to offset. */
   const seen = new Map<string, Map<string, string>>()
   const next = new Map<string, bigint>()
+  const last = new Map<string, { readonly position: string; readonly turns: number }>()
   const greatest = new Map<string, string>()
   const outOfOrder: string[] = []
   const read = Promise.withResolvers<void>()
@@ -56,6 +59,8 @@ export async function appearances(settings: KafkaSettings): Promise<Appearances>
         if (first !== undefined)
           repeats.push(`${id}: ${position} at ${first} and ${message.offset} on ${message.timestamp}`)
         else if (position < before) outOfOrder.push(`${id}: ${position} behind ${before}`)
+        const { position: previous = '', turns = 0 } = last.get(id) ?? {}
+        last.set(id, { position, turns: position < previous ? turns + 1 : turns })
         known.set(position, first ?? message.offset)
         if (position > before) greatest.set(id, position)
         if (BigInt(message.offset) + 1n >= (ends.get(id) ?? 0n)) left.delete(id)
@@ -67,7 +72,8 @@ export async function appearances(settings: KafkaSettings): Promise<Appearances>
     await consumer.disconnect()
     await admin.disconnect()
   }
-  return { partitions: ends.size, repeats: repeats.slice(0, SHOWN), outOfOrder: outOfOrder.slice(0, SHOWN) }
+  const turns = Math.max(0, ...[...last.values()].map((each) => each.turns))
+  return { partitions: ends.size, turns, repeats: repeats.slice(0, SHOWN), outOfOrder: outOfOrder.slice(0, SHOWN) }
 }
 
 /** `<16 hex digits>/<index>` so that texts compare as positions do. */

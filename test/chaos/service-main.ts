@@ -65,6 +65,11 @@ function report(event: StageEvent): void {
   if (event.type === 'failed') void tell({ type: 'failed', code: event.code, message: event.message })
 }
 
+/** What the log of a process would show is shown where a test fails. */
+function warn(fields: object, message: string): void {
+  void tell({ type: 'failed', code: 'WARNING', message: `${message} ${JSON.stringify(fields)}` })
+}
+
 function countersOf({ stages }: SharedService): Counted {
   const sum = { computed: 0, needed: 0 }
   for (const { counters: found } of stages.get('recompute') ?? []) {
@@ -81,7 +86,7 @@ async function run({ url, slot, project, shared }: ServiceOrder): Promise<void> 
     config: project === 'test' ? projectConfig : await loadProject(process.cwd()),
     publication: 'chaos',
     signal: stopping.signal,
-    log: { info: () => undefined, warn: () => undefined },
+    log: { info: () => undefined, warn },
     strict: true,
     maxEntries: 100,
     faults,

@@ -1,9 +1,8 @@
 /** A scripted tap (taps/scripted.py) as a connector in a database of its own, run pass by pass as the runtime does. */
-import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { z } from 'zod'
 import { type SingerOptions, singer } from '../../connectors/singer/index.ts'
 import { BudgetBook } from '../../src/connect/budget.ts'
@@ -24,21 +23,7 @@ import {
 } from '../../src/define/index.ts'
 import { asError } from '../../src/errors.ts'
 import { createTestDatabase, type TestDatabase } from '../support/pg.ts'
-
-export const SCRIPTED = resolve(import.meta.dirname, 'taps/scripted.py')
-export const ACME_TAP = resolve(import.meta.dirname, 'taps/acme.py')
-
-/** Why Singer taps cannot be tried here; undefined when they can. */
-export function whyNoPython(): string | undefined {
-  try {
-    execFileSync('python3', ['-c', 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))'], {
-      stdio: 'pipe',
-    })
-    return undefined
-  } catch (error) {
-    return `Singer taps are not tried: no python3 of 3.9 or newer with venv (${asError(error).message.split('\n')[0]})`
-  }
-}
+import { SCRIPTED } from './python.ts'
 
 export const orders = defineTable({
   name: 'books.orders',

@@ -5,7 +5,8 @@ import { singer } from '../../connectors/singer/index.ts'
 import { BudgetBook } from '../../src/connect/budget.ts'
 import { sourceContext } from '../../src/connect/context.ts'
 import { Tap, TapRun } from '../../src/connect/singer/run.ts'
-import { orders, SCRIPTED } from './harness.ts'
+import { orders } from './harness.ts'
+import { SCRIPTED } from './python.ts'
 
 const folder = process.argv[2] ?? ''
 const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'))

@@ -1,6 +1,7 @@
 /** What a tap says is what lands: exactly, once, with its state behind it. The tap is taps/scripted.py. */
 import { describe, expect, test } from 'vitest'
-import { activate, record, Script, schema, state, whyNoPython } from './harness.ts'
+import { activate, record, Script, schema, state } from './harness.ts'
+import { whyNoPython } from './python.ts'
 
 const reason = whyNoPython()
 if (reason !== undefined) process.stderr.write(`${reason}\n`)

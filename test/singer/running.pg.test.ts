@@ -9,7 +9,8 @@ import { checkConnector } from '../../src/connect/check.ts'
 import { sourceContext } from '../../src/connect/context.ts'
 import { asError } from '../../src/errors.ts'
 import { eventually } from '../support/eventually.ts'
-import { isAlive, record, Script, schema, state, whyNoPython } from './harness.ts'
+import { isAlive, record, Script, schema, state } from './harness.ts'
+import { whyNoPython } from './python.ts'
 
 const reason = whyNoPython()
 if (reason !== undefined) process.stderr.write(`${reason}\n`)

@@ -58,6 +58,7 @@ test('what is secret is known by its name, and by that of what holds it', () => 
     aws_secret_access_key: 'secret-6',
     primary_keys: ['updated_at'],
     author: 'Joyce',
+    sqlalchemy_url: 'postgresql+psycopg://books:secret-7@db.example:5432/books',
     start_date: '2026-01-01',
   }
   expect([...configSecrets(config)].sort()).toEqual([
@@ -67,6 +68,7 @@ test('what is secret is known by its name, and by that of what holds it', () => 
     'secret-4',
     'secret-5',
     'secret-6',
+    'secret-7',
   ])
 })
 

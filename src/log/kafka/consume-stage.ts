@@ -16,6 +16,7 @@ import type { Lane } from '../lane.ts'
 import type { Source } from '../log.ts'
 import type { Report, Stage } from '../stage.ts'
 import { readFound } from './beginning.ts'
+import { runConnectorProgress } from './connect-progress.ts'
 import type { PartitionHandler } from './consume.ts'
 import { runGroup } from './consume-group.ts'
 import { runLane } from './consume-lane.ts'
@@ -26,6 +27,7 @@ import { ensurePartitions } from './partitions.ts'
 import { persevere } from './persevere.ts'
 import { whileHeld } from './positions.ts'
 import { Reflector } from './positions-reflected.ts'
+import type { ConnectSettings } from './settings.ts'
 
 export interface KafkaStageOptions<Work> {
   readonly kafka: Kafka
@@ -36,6 +38,8 @@ export interface KafkaStageOptions<Work> {
   readonly pool: Pool
   /** For the lease of the sweeps. */
   readonly url: string
+  /** The Debezium connector that writes the topics; missing: Rescore writes them. */
+  readonly debezium?: { readonly prefix: string; readonly connect: ConnectSettings } | undefined
   /** Called for as many as are applied at once, and one for the sweeps. */
   readonly createStage: () => Stage<Work>
   /** Given turns beside the changes, in every process. */
@@ -89,7 +93,8 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
       pool,
       stage: first.name,
       report,
-      isFollowed,
+      // No barrier comes through topics that a connector writes.
+      isFollowed: isFollowed && options.debezium === undefined,
       isFirst: first.upstream === null,
       ...(barrierEveryMs === undefined ? {} : { barrierEveryMs }),
     })
@@ -119,6 +124,7 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
     const parts = [
       this.#reflector.run(over),
       runAsLeader(url, `sweep ${this.#name}`, over, (isLeader) => runSweeps(sweeps, isLeader)),
+      ...this.#debeziumProgress(over),
       runGroup({
         kafka,
         group,
@@ -142,6 +148,24 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
     )
     const [first] = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [asError(outcome.reason)] : []))
     if (first !== undefined && !signal.aborted) throw first
+  }
+
+  #debeziumProgress(over: AbortSignal): readonly Promise<void>[] {
+    const { debezium, kafka, pool, url, topics, report } = this.#options
+    const [first] = this.#idle
+    if (debezium === undefined || first === undefined) return []
+    const options = {
+      ...debezium,
+      pool,
+      kafka,
+      stage: this.#name,
+      upstream: first.upstream,
+      topics: [...topics.keys()],
+      report,
+      onSaid: () => this.#reflector.poke(false),
+    }
+    const role = `debezium ${this.#name}`
+    return [runAsLeader(url, role, over, (isLeader) => runConnectorProgress(options, isLeader))]
   }
 
   async stored(source: Source) {
@@ -186,6 +210,7 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
       source,
       table: topics.get(source.topic) ?? source.topic,
       kindOf,
+      writer: this.#options.debezium === undefined ? 'rescore' : 'debezium',
       owner: this.#owner,
       report,
       ...(faults === undefined ? {} : { faults }),

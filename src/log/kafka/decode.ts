@@ -143,9 +143,17 @@ function changedColumns(before: Image | null, after: Image | null): readonly str
   })
 }
 
+/** Its transaction is the one that takes the snapshot, open until the end of it: not that of the row, which is older. */
+const SNAPSHOT = 'r'
+
+/** The 32 bits that visibility is told by; 0 counts as committed long ago. */
+function xidOf(txId: unknown): number {
+  return typeof txId === 'number' ? txId % 2 ** 32 : 0
+}
+
 const OPERATIONS: Readonly<Record<string, Change['op']>> = {
   c: 'insert',
-  r: 'insert',
+  [SNAPSHOT]: 'insert',
   u: 'update',
   d: 'delete',
   t: 'truncate',
@@ -195,8 +203,7 @@ function changeOf(
   return {
     kind: 'change',
     position,
-    // 0 counts as committed long ago: a record without a transaction is from a snapshot that is over.
-    xid: Number(record.headers[XID_HEADER] ?? (typeof txId === 'number' ? txId % 2 ** 32 : 0)),
+    xid: Number(record.headers[XID_HEADER] ?? (envelope.op === SNAPSHOT ? 0 : xidOf(txId))),
     committedAtMs: committedMs(source, record),
     table,
     op,

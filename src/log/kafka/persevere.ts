@@ -8,6 +8,7 @@
 import { Backoff, sleep } from '../../db/backoff.ts'
 import { isRetriableDbError } from '../../db/pool.ts'
 import { isRescoreError, RescoreError } from '../../errors.ts'
+import { within } from './within.ts'
 
 /** A broker is back within a minute of being restarted; whoever waits longer is told. */
 const PATIENCE_MS = 120_000
@@ -28,7 +29,7 @@ export async function persevere<T>(
   const backoff = new Backoff({ baseMs: 100, maxMs: 5_000 })
   for (;;) {
     try {
-      return await within(step, deadlineMs - performance.now(), signal)
+      return await within(deadlineMs - performance.now(), signal, step, noAnswer)
     } catch (error) {
       signal.throwIfAborted()
       const isRetriable = isRescoreError(error) ? error.fate === 'retry' : isRetriableDbError(error)
@@ -37,20 +38,6 @@ export async function persevere<T>(
       onError(error, delayMs)
       await sleep(delayMs, signal)
     }
-  }
-}
-
-async function within<T>(step: () => Promise<T>, ms: number, signal: AbortSignal): Promise<T> {
-  const over = new AbortController()
-  const late = sleep(ms, AbortSignal.any([signal, over.signal])).then(() => {
-    throw noAnswer()
-  })
-  try {
-    return await Promise.race([step(), late])
-  } finally {
-    over.abort()
-    // Rejects with the abort just made.
-    await late.catch(() => undefined)
   }
 }
 

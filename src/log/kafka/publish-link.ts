@@ -11,6 +11,7 @@ import type { RescoreError } from '../../errors.ts'
 import { kafkaError } from './errors.ts'
 import { BrokerRefusal } from './publish-refusal.ts'
 import { openWire, type ProduceWire } from './publish-wire.ts'
+import { within } from './within.ts'
 
 const ATTEMPT_MS = 30_000
 const GOODBYE_MS = 500
@@ -45,7 +46,8 @@ export class BrokerLink {
       const attempt = this.#attempt
       const isCurrent = () => attempt === this.#attempt
       try {
-        return await within(attemptMs, signal, async () => work(await this.#connected(isCurrent), isCurrent))
+        const attempted = async () => work(await this.#connected(isCurrent), isCurrent)
+        return await within(attemptMs, signal, attempted, () => new BrokerSilence(attemptMs))
       } catch (thrown) {
         signal.throwIfAborted()
         this.#attempt += 1
@@ -85,21 +87,6 @@ export class BrokerLink {
 }
 
 const isUnknownTopic = ({ code }: RescoreError) => code === 'LOG_KAFKA_UNKNOWN_TOPIC'
-
-/** Rejects when the work is not done in time or the signal aborts; what the work does later is not waited for. */
-async function within<T>(ms: number, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-  const over = new AbortController()
-  const late = sleep(ms, AbortSignal.any([signal, over.signal])).then(() => {
-    throw new BrokerSilence(ms)
-  })
-  try {
-    return await Promise.race([work(), late])
-  } finally {
-    over.abort()
-    // Rejects with the abort just made.
-    await late.catch(() => undefined)
-  }
-}
 
 /** Named as kafkajs names it, for src/log/kafka/errors.ts. */
 class BrokerSilence extends Error {

@@ -7,6 +7,7 @@
  * (publish-identity.ts). A crash loses what was not done, which the slot still has: duplicates, never a gap and never
  * another order.
  */
+import { RescoreError } from '../../errors.ts'
 import type { Faults } from '../../faults.ts'
 import { BATCH_CODECS, type BatchCodec, type Compression } from './compress.ts'
 import type { ByteWriter } from './encode-bytes.ts'
@@ -35,6 +36,8 @@ export interface PublisherOptions extends LinkOptions {
   readonly maxBatchBytes?: number
   /** Keeps a record its topic cannot take; the record counts as done when this resolves. */
   readonly onRefused: (refused: RefusedRecord) => Promise<void>
+  /** Asked before each request: false when another may publish by now. Default: always. */
+  readonly maySend?: () => boolean
   /** Called after each round that is done. */
   readonly onProgress: () => void
   /** Called with what a round that is done held: records, and their bytes before compression. */
@@ -192,6 +195,7 @@ export class Publisher {
         parts.push({ place, batch: await batch.finish(nowMs, this.#codec, this.#identity.stamp(place)) })
         byLeader.set(leader, parts)
       }
+      if (this.#options.maySend?.() === false) throw roleLost()
       const outcomes = await Promise.allSettled(
         [...byLeader].map(async ([leader, parts]) => {
           const answers = await wire.produce(
@@ -231,4 +235,13 @@ export class Publisher {
       round.acknowledged(place)
     }
   }
+}
+
+function roleLost(): RescoreError {
+  return new RescoreError({
+    code: 'LOG_KAFKA_ROLE_LOST',
+    fate: 'retry',
+    message: 'This process stood still, and another may publish by now: nothing is sent.',
+    mend: 'Nothing: it gives up its role and asks for it again. If it recurs, look for what stops the process.',
+  })
 }

@@ -25,6 +25,15 @@ export interface TlsSettings {
   readonly client: { readonly certificate: string; readonly key: Secret } | null
 }
 
+export interface ConnectSettings {
+  /** The topic in which Kafka Connect keeps how far its connectors are: `offset.storage.topic` of its workers. */
+  readonly offsetsTopic: string
+  /** Its name; null: the only one that has written for the prefix. */
+  readonly connector: string | null
+  /** Where Connect answers, for `doctor` alone and with the connector's name; may hold a user and a password. */
+  readonly url: Secret | null
+}
+
 export interface KafkaSettings {
   /** `host:port` */
   readonly brokers: readonly string[]
@@ -39,6 +48,8 @@ export interface KafkaSettings {
   readonly retentionMs: number
   /** How long Rescore may be away without losing changes: retention must be longer. */
   readonly longestOutageMs: number
+  /** Of the Debezium connector, where one writes the topics. */
+  readonly connect: ConnectSettings
 }
 
 const HOUR_MS = 3_600_000
@@ -79,6 +90,9 @@ const schema = z
     KAFKA_REPLICATION: count.optional(),
     KAFKA_RETENTION_HOURS: hours.default(168),
     KAFKA_LONGEST_OUTAGE_HOURS: hours.default(72),
+    KAFKA_CONNECT_OFFSETS_TOPIC: z.string().default('connect-offsets'),
+    KAFKA_CONNECT_CONNECTOR: z.string().optional(),
+    KAFKA_CONNECT_URL: z.url('must be a URL').optional(),
   })
   .superRefine((given, context) => {
     const refuse = (variable: keyof typeof given, message: string) =>
@@ -91,6 +105,9 @@ const schema = z
     }
     if (given.KAFKA_PASSWORD !== undefined && given.KAFKA_PASSWORD_FILE !== undefined) {
       refuse('KAFKA_PASSWORD_FILE', 'excludes KAFKA_PASSWORD')
+    }
+    if (given.KAFKA_CONNECT_URL !== undefined && given.KAFKA_CONNECT_CONNECTOR === undefined) {
+      refuse('KAFKA_CONNECT_CONNECTOR', 'is needed with KAFKA_CONNECT_URL')
     }
     const hasPassword = given.KAFKA_PASSWORD !== undefined || given.KAFKA_PASSWORD_FILE !== undefined
     if (given.KAFKA_SASL === undefined) {
@@ -182,5 +199,10 @@ export function readKafkaSettings(variables: Readonly<Record<string, string | un
     replication: data.KAFKA_REPLICATION ?? null,
     retentionMs: Math.round(data.KAFKA_RETENTION_HOURS * HOUR_MS),
     longestOutageMs: Math.round(data.KAFKA_LONGEST_OUTAGE_HOURS * HOUR_MS),
+    connect: {
+      offsetsTopic: data.KAFKA_CONNECT_OFFSETS_TOPIC,
+      connector: data.KAFKA_CONNECT_CONNECTOR ?? null,
+      url: data.KAFKA_CONNECT_URL === undefined ? null : new Secret(data.KAFKA_CONNECT_URL),
+    },
   }
 }
