@@ -137,7 +137,7 @@ describe('ensureSourceTables', () => {
     expect(await indexed()).toContainEqual({ indexname: 'things_owner_idx' })
   })
 
-  it('adds a missing column and refuses one of another type', async () => {
+  it('adds a missing column, and refuses one of another type and another key', async () => {
     await using db = await database()
     const wider = defineTable({ name: 'crm.companies', key: 'id', columns: { ...companies.columns, city: text() } })
     await withTransaction(db.pool, {}, (client) => ensureSourceTables(client, [wider]))
@@ -146,6 +146,10 @@ describe('ensureSourceTables', () => {
     await expect(withTransaction(db.pool, {}, (client) => ensureSourceTables(client, [other]))).rejects.toMatchObject({
       code: 'CONNECT_COLUMN_TYPE',
     })
+    const rekeyed = defineTable({ name: 'crm.companies', key: ['id', 'name'], columns: companies.columns })
+    await expect(withTransaction(db.pool, {}, (client) => ensureSourceTables(client, [rekeyed]))).rejects.toMatchObject(
+      { code: 'CONNECT_TABLE_KEY', mend: expect.stringContaining('drop table crm.companies') },
+    )
     const { rows } = await db.query("select relreplident from pg_class where oid = 'crm.companies'::regclass")
     expect(rows).toStrictEqual([{ relreplident: 'f' }])
   })
