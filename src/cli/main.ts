@@ -9,6 +9,7 @@ import { connectorsCommand } from './connectors.ts'
 import { deliverCommand } from './deliver.ts'
 import { devCommand } from './dev.ts'
 import { doctorCommand } from './doctor.ts'
+import { eraseCommand } from './erase.ts'
 import { EXIT, exitCodeOf, explained, interruptedCode, isDrainTimeout } from './exit.ts'
 import { explainCommand } from './explain.ts'
 import { featuresCommand, lineageCommand } from './features.ts'
@@ -58,6 +59,7 @@ export function createProgram(signal: AbortSignal): Command {
     syncCommand(signal),
     rejectsCommand(signal),
     unpublishedCommand(),
+    eraseCommand(signal),
   ]
   for (const command of commands) program.addCommand(command)
   for (const command of [program, ...commands]) command.exitOverride().showHelpAfterError('(see --help)')

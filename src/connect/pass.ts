@@ -110,6 +110,8 @@ export interface PassOptions {
   readonly priority?: Priority
   /** Instead of the stream's own first state. */
   readonly startState?: unknown
+  /** Called after each landing. */
+  readonly onLanded?: () => Promise<void>
   /** Someone waits for its end. */
   readonly isWaitedFor?: boolean
 }
@@ -158,6 +160,7 @@ export async function runPass(
       buffer = []
       bytes = 0
       options.report?.({ connector: connector.name, stream: stream.name, event: 'landed', landed })
+      await pass.onLanded?.()
     }
   } finally {
     pull.close(({ message }) => context.log.warn({ error: message }, 'The stream failed while it was being ended.'))

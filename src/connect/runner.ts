@@ -15,12 +15,24 @@ import { createTransport } from './http/transport.ts'
 import { isSourceError, type RunConnectorOptions } from './options.ts'
 import { runPass } from './pass.ts'
 import { type ColumnReference, ensureSourceTables } from './source-tables.ts'
-import { saveFailed, savePassed } from './status.ts'
+import { saveFailed, savePassed, saveRead } from './status.ts'
+
+const READ_TOLD_EVERY_MS = 10_000
 
 /** Errors that repeating cannot mend. */
 function stops(error: Error): boolean {
   if (isRescoreError(error)) return error.fate === 'stop'
   return isSourceError(error) && (error.kind === 'auth' || error.kind === 'config')
+}
+
+/** A pass may take hours, or never end by itself: that it goes on is written down, but not with every landing. */
+function nowAndThen(tell: () => Promise<void>): () => Promise<void> {
+  let toldMs = Number.NEGATIVE_INFINITY
+  return async () => {
+    if (performance.now() - toldMs < READ_TOLD_EVERY_MS) return
+    toldMs = performance.now()
+    await tell()
+  }
 }
 
 async function runStream(options: RunConnectorOptions, stream: AnyStream, book: BudgetBook): Promise<void> {
@@ -29,7 +41,7 @@ async function runStream(options: RunConnectorOptions, stream: AnyStream, book: 
   const at = { connector: connector.name, stream: stream.name }
   for (;;) {
     try {
-      const landed = await runPass(options, stream, book)
+      const landed = await runPass(options, stream, book, { onLanded: nowAndThen(() => saveRead(pool, at)) })
       options.report?.({ ...at, event: 'pass', landed })
       await savePassed(pool, { ...at, landed, everyMs: stream.everyMs, budgets: book.usage(connector.credential) })
       backoff.reset()

@@ -38,6 +38,15 @@ export async function savePassed(
   if (landed.written > 0) await saveStage(pool, connector, landed.written, null)
 }
 
+/** A pass that goes on has read up to now. */
+export async function saveRead(pool: Pool, { connector, stream }: At): Promise<void> {
+  await pool.query(
+    `insert into rescore.stream_status (connector, stream, last_read_at) values ($1, $2, clock_timestamp())
+     on conflict (connector, stream) do update set last_read_at = excluded.last_read_at`,
+    [connector, stream],
+  )
+}
+
 export async function saveFailed(
   pool: Pool,
   { connector, stream, error }: At & { readonly error: Error },

@@ -32,6 +32,18 @@ export interface Chunk {
   readonly bytes: number
 }
 
+function areSeen(snapshot: string, xids: readonly number[]): boolean {
+  return isPlanted('copy-visibility-not-checked') || areVisible(snapshot, xids)
+}
+
+/** A message in the source's log; its commit waits for no standby, because nothing is lost with it. */
+export async function writeMark(pool: Pool, content: string): Promise<void> {
+  await pool.query(
+    `select pg_logical_emit_message(true, $1, $2) where set_config('synchronous_commit', 'local', true) <> ''`,
+    [WATERMARK, content],
+  )
+}
+
 /** What one checkpoint can take beside the changes that come meanwhile. */
 export const CHUNK_BYTES = 16 * 1_048_576
 
@@ -124,13 +136,11 @@ export async function readChunk(
   const from = copied.table.key.map((column, at) => `$${at + 1}::text::${castOf(options, column)}`).join(', ')
   const where = after === null ? '' : `where (${key}) > (${from})`
   const rows = await inSnapshot(pool, async (client, snapshot) =>
-    areVisible(snapshot, xids) || isPlanted('copy-visibility-not-checked')
-      ? select(client, options, `${where} order by ${key} limit ${limit}`, after ?? [])
-      : null,
+    areSeen(snapshot, xids) ? select(client, options, `${where} order by ${key} limit ${limit}`, after ?? []) : null,
   )
   if (rows === null) return null
   // Autocommitted, so its place in the log is after everything the snapshot saw.
-  await pool.query('select pg_logical_emit_message(true, $1, $2)', [WATERMARK, id])
+  await writeMark(pool, id)
   const { kept, bytes } = bounded(rows)
   const last = kept.at(-1)
   return {
@@ -161,5 +171,5 @@ export async function readRows(
 export async function areAllVisible(pool: Pool, xids: readonly number[], below = 0n): Promise<boolean> {
   const { rows } = await pool.query<{ snapshot: string }>('select pg_current_snapshot()::text as snapshot')
   const text = rows[0]?.snapshot ?? ''
-  return areVisible(text, xids) && parseSnapshot(text).first >= below
+  return areSeen(text, xids) && parseSnapshot(text).first >= below
 }

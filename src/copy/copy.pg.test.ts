@@ -1,6 +1,7 @@
 /** What of a source's changes arrives in the copy: all of it, exactly, whatever the order it happens in. */
 import { expect, test } from 'vitest'
 import { copyBetween, copyPlaces, printed, sameIn } from '../../test/support/copying.ts'
+import { eventually } from '../../test/support/eventually.ts'
 import {
   bigint,
   boolean,
@@ -16,6 +17,7 @@ import {
   timestamp,
   uuid,
 } from '../define/index.ts'
+import { plant } from '../faults.ts'
 
 const orders = defineTable({
   name: 'shop.orders',
@@ -164,6 +166,48 @@ test('large values that a change does not touch stay, also where the row moves, 
   await place.source.query(`update shop.documents set title = 'last'; update shop.documents set id = id + 5000`)
   await copy.pass()
   expect(await sameIn(place, 'shop.documents')).toBe(60)
+})
+
+/**
+ * Casting to the key's type takes a while for the connection that copies, and it happens after the snapshot of a piece is
+ * taken: what is changed meanwhile comes by in the stream before the piece has its place there.
+ */
+const SLOW = `create schema shop;
+  create function shop.slowly(integer) returns boolean language plpgsql as $$ begin
+    if current_setting('application_name') = 'rescore copy' then perform pg_sleep(0.4); end if; return true; end $$;
+  create domain shop.slow as integer check (shop.slowly(value));
+  create table shop.documents (id shop.slow primary key, title text, body text not null);
+  alter table shop.documents alter body set storage external;
+  insert into shop.documents select i, 'title ' || i, repeat('body ' || i || ' ', 800) from generate_series(1, 60) i`
+
+/** Changes rows of the second piece between its snapshot and its place in the stream. */
+async function changeWithinPiece(place: Awaited<ReturnType<typeof copyPlaces>>) {
+  const { source } = place
+  await source.query(SLOW)
+  const passing = copyBetween(place, [documents], { chunkRows: 20 }).pass()
+  await eventually(async () => {
+    const { rows } = await source.query(
+      `select 1 from pg_stat_activity where datname = current_database() and application_name = 'rescore copy' and wait_event = 'PgSleep'`,
+    )
+    expect(rows).toHaveLength(1)
+  })
+  await source.query(`begin; update shop.documents set title = 'within' where id = 25; delete from shop.documents where id = 26;
+    update shop.documents set id = 500, title = 'moved on' where id = 27; update shop.documents set id = -1 where id = 28;
+    insert into shop.documents values (29000, 'new', 'b'); update shop.documents set body = 'short' where id = 30; commit`)
+  await passing
+}
+
+test('rows that change while their piece is read are as they are after the change', async () => {
+  await using place = await copyPlaces('within')
+  await changeWithinPiece(place)
+  expect(await sameIn(place, 'shop.documents')).toBe(60)
+})
+
+test('the check of rows that change while their piece is read notices when changes are not laid over it', async () => {
+  await using place = await copyPlaces('within_planted')
+  using _bug = plant('copy-changes-forgotten')
+  await changeWithinPiece(place)
+  await expect(sameIn(place, 'shop.documents')).rejects.toThrow()
 })
 
 test('columns that are added, dropped and retyped at the source fail no record', async () => {

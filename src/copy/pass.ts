@@ -15,7 +15,7 @@ import type { CopiedTable, CopySpec, Message, SyncContext } from '../define/inde
 import type { Change } from '../log/log.ts'
 import { Batch } from './batch.ts'
 import { applyChange } from './change.ts'
-import { type ReadOptions, WATERMARK } from './chunk.ts'
+import { type ReadOptions, WATERMARK, writeMark } from './chunk.ts'
 import { type Described, describe, keepsRaw } from './describe.ts'
 import { Feed } from './feed.ts'
 import { FirstCopy } from './first-copy.ts'
@@ -129,7 +129,7 @@ export class Pass {
     if (!this.#context.isWaitedFor) return feed.isEmpty && this.#context.now() - startedMs > PASS_MS
     if (this.#endMark === null) {
       this.#endMark = `${this.#state.mark} end ${this.#context.random()}`
-      await this.#pool.query('select pg_logical_emit_message(true, $1, $2)', [WATERMARK, this.#endMark])
+      await writeMark(this.#pool, this.#endMark)
     }
     return this.#isEndSeen
   }
