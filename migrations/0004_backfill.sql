@@ -50,3 +50,14 @@ alter table rescore.definition add column backfill bigint references rescore.bac
 
 -- What the failing compute was given, cut short.
 alter table rescore.quarantine add column inputs json;
+
+-- How often each feature was computed, and how often its value moved by it.
+create table rescore.feature_tally (
+  entity text not null,
+  feature text not null,
+  computed bigint not null,
+  moved bigint not null,
+  since timestamptz not null default clock_timestamp(),
+  updated_at timestamptz not null default clock_timestamp(),
+  primary key (entity, feature)
+);

@@ -65,17 +65,21 @@ function isProjectConfig(value: unknown): value is ProjectConfig {
   )
 }
 
+/** @throws RescoreError CONFIG_MISSING */
+export function projectConfigFile(folder: string): string {
+  const file = CONFIG_FILES.map((name) => join(folder, name)).find((candidate) => existsSync(candidate))
+  if (file !== undefined) return file
+  throw new RescoreError({
+    code: 'CONFIG_MISSING',
+    fate: 'stop',
+    message: `There is no rescore.config.ts in ${folder}.`,
+    mend: 'Go to the project folder, or make one: rescore init my-project',
+  })
+}
+
 /** Loads the default export of the project's `rescore.config.ts`. @throws RescoreError CONFIG_MISSING, CONFIG_INVALID */
 export async function loadProject(folder: string): Promise<ProjectConfig> {
-  const file = CONFIG_FILES.map((name) => join(folder, name)).find((candidate) => existsSync(candidate))
-  if (file === undefined) {
-    throw new RescoreError({
-      code: 'CONFIG_MISSING',
-      fate: 'stop',
-      message: `There is no rescore.config.ts in ${folder}.`,
-      mend: 'Go to the project folder, or make one: rescore init my-project',
-    })
-  }
+  const file = projectConfigFile(folder)
   const invalid = (message: string, cause?: unknown) =>
     new RescoreError({
       code: 'CONFIG_INVALID',

@@ -36,8 +36,20 @@ export const BUGS = [
   'keys-not-held',
   /** A worker computes what another has computed with the same changes in sight. */
   'computed-again',
+  /** A stage vouches for changes before it has applied them; over Kafka, for what its furthest partition has handled. */
+  'reflected-early',
+  /** Changes that come by while a piece of a table is under way are not laid over it. */
+  'copy-changes-forgotten',
+  /** A piece of a table is read in a snapshot that does not yet show what was taken from the stream before. */
+  'copy-visibility-not-checked',
+  /** Rows that went while everything was copied anew stay. */
+  'copy-deletes-forgotten',
+  /** An erasure does not wait for work that was under way. */
+  'erase-in-flight-forgotten',
   /** A piece of a backfill is taken off the list before it is done. */
   'chunk-before-work',
+  /** How far a Debezium connector has come is held against ends of its topics from before. */
+  'ends-of-before',
 ] as const
 export type Bug = (typeof BUGS)[number]
 

@@ -37,13 +37,15 @@ async function listen({ pool, config, signal, log }: OutsideOptions): Promise<Ru
   const { webhooks, connectors } = config
   const routes = connectors.flatMap((connector) => {
     const { name, webhooks: receiver } = connector
+    // Events name records of a stream by its one key.
+    const tableOf = (stream: string) => connector.streams.find((one) => one.name === stream)?.tables[0]
     const destinations = destinationsOf(config, connector)
     if (receiver === undefined) return []
     return [
       {
         connector: name,
         receiver,
-        take: (events: Parameters<typeof takeEvents>[3]) => takeEvents(pool, name, destinations, events),
+        take: (events: Parameters<typeof takeEvents>[3]) => takeEvents(pool, name, destinations, events, tableOf),
       },
     ]
   })

@@ -14,6 +14,7 @@ import type { Graph } from './graph/graph.ts'
 import type { Health } from './observe/health.ts'
 import type { Metrics } from './observe/metrics.ts'
 import type { RecomputeStage } from './recompute/stage.ts'
+import { FeatureTally } from './recompute/tally.ts'
 
 export interface RunningPart {
   readonly name: string
@@ -112,4 +113,21 @@ export function backfillLane(
   const onError = ({ message }: Error, { id }: Backfill) =>
     log.warn({ error: message, backfill: String(id) }, 'A backfill has failed.')
   return new BackfillLane({ pool, graph, stage, onError })
+}
+
+/** Counts for the stage objects of a process, and the part that writes them down. */
+export function tallying({
+  pool,
+  graph,
+  signal,
+  log,
+}: {
+  readonly pool: Pool
+  readonly graph: Graph
+  readonly signal: AbortSignal
+  readonly log: ConnectLog
+}): { readonly tally: FeatureTally; readonly run: () => RunningPart } {
+  const tally = new FeatureTally(graph)
+  const onError = ({ message }: Error) => log.warn({ error: message }, 'The counts of features could not be written.')
+  return { tally, run: () => ({ name: 'tally', ended: tally.run(pool, signal, onError) }) }
 }

@@ -6,26 +6,21 @@
  * signal. Killing the process at any point is safe: positions, effects and checkpoints are committed together.
  */
 import { Capture } from './capture/capture.ts'
-import { ensureCapture } from './capture/slot.ts'
-import { assertWatchable } from './capture/watchable.ts'
+import { refuseDebezium } from './capture/debezium.ts'
 import { BudgetBook } from './connect/budget.ts'
 import type { ConnectFaults, ConnectLog, ConnectReport } from './connect/options.ts'
-import { prepareConnector } from './connect/runner.ts'
 import { superviseConnector } from './connect/supervise.ts'
 import { acquireLease } from './db/lease.ts'
-import { migrate } from './db/migrate.ts'
 import { createPool, type Pool } from './db/pool.ts'
 import type { ProjectConfig } from './define/index.ts'
-import { prepareDeliveries } from './deliver/prepare.ts'
 import { asError } from './errors.ts'
 import type { Faults } from './faults.ts'
-import { capturedTables, featureTables, filledTables } from './graph/captured-tables.ts'
 import { compileGraph } from './graph/compile.ts'
 import type { Graph } from './graph/graph.ts'
 import { pathColumns } from './graph/path-columns.ts'
 import { valueColumns } from './graph/value-columns.ts'
 import { EmbeddedLog } from './log/embedded/embedded-log.ts'
-import type { Report, Stage } from './log/stage.ts'
+import type { Report } from './log/stage.ts'
 import { ensurePosition, readPosition } from './log/stage-position.ts'
 import { runStage } from './log/stage-runner.ts'
 import { Health } from './observe/health.ts'
@@ -35,7 +30,8 @@ import { outsideParts } from './outside.ts'
 import { createRecomputeStage, type RecomputeStage } from './recompute/stage.ts'
 import { loadModels, type ModelSet } from './score/registry.ts'
 import { createScoreStage, type ScoreStage } from './score/stage.ts'
-import { backfillLane, finish, keepLease, type RunningPart, watchConnectors } from './service-parts.ts'
+import { backfillLane, finish, keepLease, type RunningPart, tallying, watchConnectors } from './service-parts.ts'
+import { prepareService } from './service-prepare.ts'
 
 export interface ServiceOptions {
   readonly url: string
@@ -71,31 +67,8 @@ export interface Service {
 /** A machine that stands still in a transaction holds its locks no longer than this; computing a batch takes seconds. */
 const STANDS_STILL_MS = 60_000
 
-type Deployable = Pick<Stage<unknown>, 'deploy'>
-
 /** Feature rows of a backlog are mostly of different entities: larger batches save no work, and hold whole rows in memory. */
 const SCORE_ENTRIES = 1_000
-
-/** Captured on the embedded log too: it is how a stage learns, in order, up to where the one before it vouches. */
-const POSITIONS = 'rescore.stage_position'
-
-async function prepare(pool: Pool, options: ServiceOptions, graph: Graph, stages: readonly Deployable[]) {
-  const { config, slot, publication } = options
-  await migrate(pool)
-  for (const connector of config.connectors) {
-    await prepareConnector({ pool, connector, foreignKeys: pathColumns(graph) })
-  }
-  const filled = filledTables(config)
-  await assertWatchable(pool, graph.tables, { publication, filled })
-  for (const stage of stages) await stage.deploy(pool)
-  await prepareDeliveries(pool, graph, config.deliver ?? [])
-  await ensureCapture(pool, {
-    slot,
-    publication,
-    tables: [...capturedTables(graph), POSITIONS],
-    owned: [...filled, ...featureTables(graph), POSITIONS],
-  })
-}
 
 /**
  * Starts everything; resolves once capture and stages run.
@@ -103,6 +76,7 @@ async function prepare(pool: Pool, options: ServiceOptions, graph: Graph, stages
  */
 export async function startService(options: ServiceOptions): Promise<Service> {
   const { url, config, log, health = new Health(), metrics = new Metrics() } = options
+  refuseDebezium(config)
   const failure = new AbortController()
   const signal = AbortSignal.any([options.signal, failure.signal])
   const graph = compileGraph(config)
@@ -157,9 +131,10 @@ async function wire(
     metrics.stageEvent(event)
     options.report?.(event)
   }
-  const recompute = createRecomputeStage({ graph, report, strict, ...config.backfill })
+  const { tally, run: runTally } = tallying({ pool, graph, signal, log })
+  const recompute = createRecomputeStage({ graph, report, strict, tally, ...config.backfill })
   const score = createScoreStage({ graph, models, report })
-  await prepare(pool, options, graph, [recompute, score])
+  await prepareService(pool, options, graph, [recompute, score])
   // Of all stages before any runs: who waits for the reflected position must not see only some of them.
   for (const stage of [recompute, score]) await ensurePosition(pool, stage.name)
   const positions = new Map([
@@ -233,6 +208,7 @@ async function wire(
       ended: runStage({ ...shared, stage: score, maxEntries: maxEntries ?? SCORE_ENTRIES }),
     },
     { name: 'status', ended: status.run(signal) },
+    runTally(),
     ...config.connectors.map((connector) => ({
       name: `connector ${connector.name}`,
       ended: superviseConnector({ ...connectors, connector }),

@@ -12,6 +12,7 @@ import type { Report } from './log/stage.ts'
 import type { Health } from './observe/health.ts'
 import type { Metrics } from './observe/metrics.ts'
 import type { RecomputeStage } from './recompute/stage.ts'
+import type { FeatureTally } from './recompute/tally.ts'
 import type { ModelSet } from './score/registry.ts'
 import type { ScoreStage } from './score/stage.ts'
 import type { ServiceOptions } from './service.ts'
@@ -42,6 +43,7 @@ export interface SharedProcess {
   readonly report: Report
   readonly health: Health
   readonly metrics: Metrics
+  readonly tally: FeatureTally
   /** By stage: the partitions its group has given to this process. A stage that is not in its group is missing. */
   readonly assigned: Map<string, readonly Source[]>
   /** The stage objects made so far, by stage: their counters add up. */

@@ -5,6 +5,8 @@
  * is brought in line first, because the one before may have been killed at any point.
  */
 import { readCarrier } from './capture/carrier.ts'
+import { followDebezium } from './capture/debezium.ts'
+import { ensureIdentities, type WatchedTables } from './capture/publication.ts'
 import { publishChanges } from './capture/publishing.ts'
 import { ensureCapture } from './capture/slot.ts'
 import { BudgetBook } from './connect/budget.ts'
@@ -32,6 +34,7 @@ function roleTold({ health, metrics }: SharedProcess, part: string, isReadyWhen:
   }
 }
 
+const DEBEZIUM_PART = 'debezium'
 const LOOK_EVERY_MS = 200
 
 /**
@@ -50,13 +53,17 @@ export async function untilCaptured({ pool, signal }: SharedProcess): Promise<vo
   }
 }
 
+function watchedTables({ options, graph }: SharedProcess): WatchedTables {
+  const { publication, config } = options
+  return { publication, tables: capturedTables(graph), owned: [...filledTables(config), ...featureTables(graph)] }
+}
+
 export function runCapture(shared: SharedProcess): RunningPart {
-  const { options, pool, graph, kafka, carrier, signal, health, metrics } = shared
-  const { config, slot, publication, url, log, faults } = options
-  const tables = capturedTables(graph)
-  const owned = [...filledTables(config), ...featureTables(graph)]
+  const { options, pool, kafka, carrier, signal, health, metrics } = shared
+  const { slot, publication, url, log, faults } = options
+  const watched = watchedTables(shared)
   const work = async (isLeader: AbortSignal, role: HeldRole) => {
-    await ensureCapture(pool, { slot, publication, carrier, tables, owned })
+    await ensureCapture(pool, { ...watched, slot, carrier })
     // What was written before there was a slot only a sweep sees; one that ran before the slot was made saw too little.
     await wantSweepOfAll(pool, ['recompute', 'score'])
     // Whoever waited already has a barrier that no slot kept.
@@ -67,8 +74,9 @@ export function runCapture(shared: SharedProcess): RunningPart {
       slot,
       publication,
       kafka,
-      tables,
+      tables: watched.tables,
       prefix: options.kafka.prefix,
+      ...options.kafka.writing,
       signal: isLeader,
       role,
       onReady: () => health.set('capture', 'running'),
@@ -82,6 +90,43 @@ export function runCapture(shared: SharedProcess): RunningPart {
   return {
     name: 'capture',
     ended: runAsLeader(url, 'capture', signal, work, { onRole: roleTold(shared, 'capture', 'told') }),
+  }
+}
+
+/** Where a Debezium connector captures: its slot is awaited and watched, by one process as all the others. */
+export function watchDebezium(shared: SharedProcess): RunningPart {
+  const { options, pool, carrier, signal, health } = shared
+  const { slot, url, log } = options
+  let told = ''
+  const tell = (reason: string) => {
+    if (reason !== '' && reason !== told) log.warn({ reason }, 'The Debezium connector is waited for.')
+    told = reason
+  }
+  const work = async (isLeader: AbortSignal) => {
+    const watched = watchedTables(shared)
+    await ensureIdentities(pool, watched)
+    await followDebezium({
+      ...watched,
+      pool,
+      slot,
+      carrier,
+      signal: isLeader,
+      beforeNoted: () => wantSweepOfAll(pool, ['recompute', 'score']),
+      onWaiting: (reason) => {
+        health.set(DEBEZIUM_PART, 'starting', reason)
+        tell(reason)
+      },
+      // A connector that is away does not make this process unready: what there is to read, it reads.
+      onWatched: (isStreaming) => {
+        health.set(DEBEZIUM_PART, 'running')
+        tell(isStreaming ? '' : `Nothing reads its slot '${slot}'.`)
+      },
+    })
+  }
+  health.set(DEBEZIUM_PART, 'starting')
+  return {
+    name: DEBEZIUM_PART,
+    ended: runAsLeader(url, 'capture', signal, work, { onRole: roleTold(shared, DEBEZIUM_PART, 'told') }),
   }
 }
 

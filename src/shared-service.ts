@@ -22,6 +22,7 @@ import { pathColumns } from './graph/path-columns.ts'
 import { withAdmin } from './log/kafka/admin.ts'
 import { beginAtEnds } from './log/kafka/beginning.ts'
 import { createKafka } from './log/kafka/client.ts'
+import { requireTopics } from './log/kafka/connect-topics.ts'
 import type { RunningKafkaStage } from './log/kafka/consume-stage.ts'
 import { persevere } from './log/kafka/persevere.ts'
 import { whileHeld } from './log/kafka/positions.ts'
@@ -34,10 +35,10 @@ import { Metrics } from './observe/metrics.ts'
 import type { StageStatusWriter } from './observe/stage-status.ts'
 import { createRecomputeStage } from './recompute/stage.ts'
 import { loadModels, type ModelSet } from './score/registry.ts'
-import { finish, keepLease, type RunningPart } from './service-parts.ts'
+import { finish, keepLease, type RunningPart, tallying } from './service-parts.ts'
 import type { AnyStage, SharedProcess, SharedServiceOptions } from './shared-process.ts'
-import { runCapture, runConnectors, untilCaptured } from './shared-roles.ts'
-import { openRecompute, openScore, stageTopics, statusWriter } from './shared-stages.ts'
+import { runCapture, runConnectors, untilCaptured, watchDebezium } from './shared-roles.ts'
+import { isByDebezium, openRecompute, openScore, stageTopics, statusWriter } from './shared-stages.ts'
 
 export { PARTS, type Part } from './shared-process.ts'
 
@@ -103,6 +104,7 @@ async function wire(
   const { kafka: settings, signal, log, parts, health, metrics = new Metrics() } = options
   const owner = options.owner ?? `${hostname()} ${process.pid}`
   let status: StageStatusWriter | null = null
+  const { tally, run: runTally } = tallying({ pool, graph, signal, log })
   const shared: SharedProcess = {
     options: { ...options, owner },
     pool,
@@ -117,6 +119,7 @@ async function wire(
     signal,
     health,
     metrics,
+    tally,
     assigned: new Map(),
     stages: new Map(),
     report: (event) => {
@@ -139,9 +142,10 @@ async function wire(
   const onTopicsError = (error: Error) => log.warn({ error: error.message }, 'The topics could not be looked at.')
   const running: readonly RunningPart[] = [
     { name: 'status', ended: status.run(signal) },
+    ...(parts.has('recompute') ? [runTally()] : []),
     { name: 'topics', ended: watchTopics({ ...watchedTopics(shared), signal, onError: onTopicsError }) },
     ...[...opened].map(([name, stage]) => ({ name, ended: captured.then(() => stage.run()) })),
-    ...(parts.has('capture') ? [runCapture(shared)] : []),
+    ...(isByDebezium(options.config) ? [watchDebezium(shared)] : parts.has('capture') ? [runCapture(shared)] : []),
     ...connecting,
   ]
   return { running, stages: shared.stages, waiting }
@@ -175,11 +179,11 @@ function untilReached<T>(
 }
 
 async function carrierOf(options: SharedServiceOptions): Promise<Carrier> {
-  const { kafka, log, signal } = options
+  const { config, kafka, log, signal } = options
   const ask = () =>
     withAdmin(kafka, { role: 'start', log, signal }, 'looking for the brokers', (admin) => admin.describeCluster())
   const { clusterId } = await untilReached(options, ask)
-  return topicsCarrier('rescore', clusterId, kafka.prefix)
+  return topicsCarrier(config.capture ?? 'rescore', clusterId, kafka.prefix)
 }
 
 /** What is asked about topics beside reading and writing them: for a short time, since it is asked again. */
@@ -196,7 +200,8 @@ async function prepare({ options, pool, graph, kafka, carrier }: SharedProcess):
   for (const connector of config.connectors) {
     await prepareConnector({ pool, connector, foreignKeys: pathColumns(graph) })
   }
-  await assertWatchable(pool, graph.tables, { publication, filled: filledTables(config) })
+  const watched = { publication: isByDebezium(config) ? null : publication, filled: filledTables(config) }
+  await assertWatchable(pool, graph.tables, watched)
   // Capture and scoring need the feature tables whether or not a worker has made them yet.
   const recompute = createRecomputeStage({ graph, report: () => undefined, strict: false, ...config.backfill })
   await whileHeld(pool, recompute.name, () => recompute.deploy(pool))
@@ -206,8 +211,9 @@ async function prepare({ options, pool, graph, kafka, carrier }: SharedProcess):
   )
   const read = new Set(rows.map(({ topic }) => topic))
   const tables = capturedTables(graph)
+  const client = { role: 'start', log, signal }
   const differences = await untilReached(options, () =>
-    ensureTopics(settings, { role: 'start', log, signal }, tables, read),
+    isByDebezium(config) ? requireTopics(settings, client, tables, read) : ensureTopics(settings, client, tables, read),
   )
   await untilReached(options, () => refuseOtherTopics(watchedTopics({ pool, graph, options })))
   // Before there is a slot: nothing of what is to be captured is in the topics yet.

@@ -3,6 +3,7 @@
  *
  * Invariant: several objects of a stage apply batches of different partitions at once; their counters are one stage's.
  */
+import type { ProjectConfig } from './define/index.ts'
 import { featureTables } from './graph/captured-tables.ts'
 import type { Graph } from './graph/graph.ts'
 import { openKafkaStage, type RunningKafkaStage } from './log/kafka/consume-stage.ts'
@@ -26,6 +27,11 @@ function stageTables(graph: Graph): Readonly<Record<StageName, readonly string[]
     // Every feature table, read by a model or not: the barriers of the stage before come through all of them.
     score: featureTables(graph),
   }
+}
+
+/** A Debezium connector writes the topics, and there is no slot of ours. */
+export function isByDebezium({ capture }: ProjectConfig): boolean {
+  return capture === 'debezium'
 }
 
 /** By stage: the topics it reads. */
@@ -53,6 +59,7 @@ function openStage<Work>(
     topics: new Map(stageTables(graph)[name].map((table) => [topicName(prefix, table), table])),
     pool,
     url: options.url,
+    debezium: isByDebezium(options.config) ? options.kafka : undefined,
     signal,
     report,
     faults: options.faults,
@@ -77,7 +84,13 @@ export function openRecompute(shared: SharedProcess): Promise<RunningKafkaStage>
   const { graph, report, options, pool } = shared
   const tables = new Map(graph.tables.map((table) => [table.id, table]))
   const create = remembering(shared, () =>
-    createRecomputeStage({ graph, report, strict: options.strict ?? false, ...options.config.backfill }),
+    createRecomputeStage({
+      graph,
+      report,
+      strict: options.strict ?? false,
+      tally: shared.tally,
+      ...options.config.backfill,
+    }),
   )
   return openStage(shared, 'recompute', {
     createStage: create,

@@ -8,6 +8,7 @@
  */
 import { Client } from '@hubspot/api-client'
 import { type CallResult, type SourceContext, SourceError, type SourceErrorKind } from '../../src/define/index.ts'
+import { type HubspotPaths, hubspotPaths } from './paths.ts'
 import { watchCall } from './wire.ts'
 
 export interface HubspotRequest {
@@ -24,28 +25,6 @@ export interface HubspotApi {
   readonly paths: HubspotPaths
   /** The parsed body, not yet checked; undefined only with `missingIsUndefined`. */
   request(context: SourceContext, request: HubspotRequest): Promise<unknown>
-}
-
-export interface HubspotPaths {
-  objects(type: string): string
-  properties(type: string): string
-  associations(from: string, to: string): string
-}
-
-/** `v3` (associations then are v4) or a dated version such as `2026-09`. */
-export function hubspotPaths(version: string): HubspotPaths {
-  if (version === 'v3') {
-    return {
-      objects: (type) => `/crm/v3/objects/${type}`,
-      properties: (type) => `/crm/v3/properties/${type}`,
-      associations: (from, to) => `/crm/v4/associations/${from}/${to}/batch/read`,
-    }
-  }
-  return {
-    objects: (type) => `/crm/objects/${version}/${type}`,
-    properties: (type) => `/crm/properties/${version}/${type}`,
-    associations: (from, to) => `/crm/associations/${version}/${from}/${to}/batch/read`,
-  }
 }
 
 interface Failure {
@@ -90,7 +69,7 @@ function failureOf(status: number, body: ErrorBody, retryAfter: string | null): 
     return {
       kind: 'auth',
       code: 'HUBSPOT_MISSING_SCOPE',
-      mend: 'Give the token the scopes crm.objects.{companies,contacts,deals}.read and crm.schemas.{companies,contacts,deals}.read; to deliver, crm.objects.companies.write and crm.schemas.companies.write too.',
+      mend: 'Give the token the scopes of what is read: crm.objects.<type>.read and crm.schemas.<type>.read for each of companies, contacts, deals and custom, tickets for tickets, crm.objects.owners.read for owners; to deliver, crm.objects.companies.write and crm.schemas.companies.write too. Or leave that stream out.',
     }
   }
   if (status === 429) {

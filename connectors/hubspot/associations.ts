@@ -7,9 +7,11 @@ import { z } from 'zod'
 import { defineStream, type Message, type SourceContext, type Stream } from '../../src/define/index.ts'
 import type { HubspotApi } from './api.ts'
 import { Batch } from './batch.ts'
+import { readAssociations } from './edges.ts'
 import type { EdgeSpec, ObjectType } from './object-type.ts'
 import { pagesAhead } from './pages-ahead.ts'
-import { listRecords, readAssociations } from './records.ts'
+import type { Ready } from './ready.ts'
+import { listRecords } from './records.ts'
 
 async function edgeMessages(
   api: HubspotApi,
@@ -23,9 +25,10 @@ async function edgeMessages(
     op: 'replace',
     table: edge.table,
     scope: { [edge.fromColumn]: id },
-    rows: edges.map(({ to, typeId, label }) => ({
+    rows: edges.map(({ to, category, typeId, label }) => ({
       [edge.fromColumn]: id,
       [edge.toColumn]: to,
+      category,
       type_id: typeId,
       label,
     })),
@@ -52,7 +55,7 @@ export function associationStream(
   api: HubspotApi,
   object: ObjectType,
   everyMs: number,
-  ready: (context: SourceContext) => Promise<void>,
+  ready: Ready,
 ): Stream<RefreshState> {
   return defineStream<RefreshState>({
     name: `${object.type}_associations`,
@@ -60,6 +63,7 @@ export function associationStream(
     state: { version: 1, schema: refreshState },
     everyMs,
     priority: 'sweep',
+    stateFull: () => ({ after: null, done: 0, passes: 0 }),
     async *sync(context) {
       if (context.state === null) {
         // The initial load reads the edges of every record with it.

@@ -17,3 +17,6 @@ export function hubspotBudgets(options: {
     { key: 'search', calls: options.searchesPerSecond ?? 4, perMs: 1_000, concurrency: 2 },
   ]
 }
+
+/** The journal's own allowance is 100 calls a minute; it counts towards no other. */
+export const JOURNAL_BUDGET: Budget = { key: 'journal', calls: 80, perMs: 60_000, concurrency: 1 }

@@ -2,10 +2,16 @@
  * One object type of the portal as this connector reads it, and how its records become messages.
  * Invariant: every way of reading a record (list, search, sweep) goes through here, so all write the same row.
  */
-import type { Message, SourceContext, Table } from '../../src/define/index.ts'
+import type { DeleteReason, Message, SourceContext, Table } from '../../src/define/index.ts'
 import type { HubspotApi } from './api.ts'
 import { coerceRecord, coerceValue, propertiesOf } from './coerce.ts'
 import { type HubspotRecord, pageSize, type ReadOptions, readRecord, readRecords } from './records.ts'
+
+/** A table whose rows belong to a record, and the column that says to which. */
+export interface Companion {
+  readonly table: Table
+  readonly column: string
+}
 
 /** Edges of this type, as seen from it. */
 export interface EdgeSpec {
@@ -16,11 +22,14 @@ export interface EdgeSpec {
 }
 
 export interface ObjectType {
-  readonly type: 'companies' | 'contacts' | 'deals'
+  /** As the portal's paths take it and its stream is named: `companies`, or a custom object by its name. */
+  readonly type: string
   readonly table: Table
   /** Property that says when a record was last modified. */
-  readonly cursor: 'hs_lastmodifieddate' | 'lastmodifieddate'
+  readonly cursor: string
   readonly edges: readonly EdgeSpec[]
+  /** Edges of other types that lead to this one: read from there, but they go with the record. */
+  readonly edgesHere: readonly Companion[]
   /** Where past values of `historyProperties` go, if anywhere. */
   readonly historyTable: Table | undefined
   readonly historyProperties: readonly string[]
@@ -37,8 +46,8 @@ export function readOptionsOf(object: ObjectType): ReadOptions {
   }
 }
 
-/** Tables whose rows belong to a record of this type, and the column that says to which. */
-export function companionsOf(object: ObjectType): readonly { readonly table: Table; readonly column: string }[] {
+/** Tables whose rows belong to a record of this type and are read with it. */
+export function companionsOf(object: ObjectType): readonly Companion[] {
   const edges = object.edges.map(({ table, fromColumn }) => ({ table, column: fromColumn }))
   return object.historyTable === undefined ? edges : [...edges, { table: object.historyTable, column: 'company_id' }]
 }
@@ -46,6 +55,15 @@ export function companionsOf(object: ObjectType): readonly { readonly table: Tab
 /** What belonged to a record that is no more goes with it. */
 export function* withoutCompanions(object: ObjectType, id: string): Generator<Message<never>> {
   for (const { table, column } of companionsOf(object)) {
+    yield { op: 'replace', table, scope: { [column]: id }, rows: [] }
+  }
+}
+
+/** The record that was looked for by its id is gone, and with it everything that names it. */
+function* goneMessages(object: ObjectType, id: string, reason: DeleteReason): Generator<Message<never>> {
+  yield { op: 'delete', table: object.table, key: { id }, reason }
+  yield* withoutCompanions(object, id)
+  for (const { table, column } of object.edgesHere) {
     yield { op: 'replace', table, scope: { [column]: id }, rows: [] }
   }
 }
@@ -101,28 +119,28 @@ export function* recordMessages(object: ObjectType, records: readonly HubspotRec
 export interface FetchedRecords {
   readonly records: readonly HubspotRecord[]
   readonly messages: readonly Message<never>[]
+  /** Ids that are nowhere, not even in the recycle bin. */
+  readonly nowhere: readonly string[]
 }
 
-/** What became of an id the batch read did not answer. */
-async function missingMessages(
+/** What became of an id that is neither among the live nor among the archived records: merged, or nowhere. */
+async function soughtRecord(
   api: HubspotApi,
   context: SourceContext,
   object: ObjectType,
   id: string,
 ): Promise<FetchedRecords> {
   const { table } = object
-  const options = { ...readOptionsOf(object), history: [], id }
-  const found = await readRecord(api, context, options)
-  if (found !== undefined) {
-    const merge: Message<never>[] =
-      found.id === id
-        ? []
-        : [{ op: 'merge', table, from: { id }, into: { id: found.id } }, ...withoutCompanions(object, id)]
-    return { records: [found], messages: [...recordMessages(object, [found]), ...merge] }
+  const found = await readRecord(api, context, { ...readOptionsOf(object), history: [], id })
+  if (found === undefined) {
+    // Erased for privacy, or beyond the 90 days of the recycle bin: nothing of it is kept.
+    return { records: [], messages: [...goneMessages(object, id, 'privacy')], nowhere: [id] }
   }
-  const archived = await readRecord(api, context, { ...options, archived: true })
-  const reason = archived === undefined ? 'gone' : 'archived'
-  return { records: [], messages: [{ op: 'delete', table, key: { id }, reason }, ...withoutCompanions(object, id)] }
+  const merge: Message<never>[] =
+    found.id === id
+      ? []
+      : [{ op: 'merge', table, from: { id }, into: { id: found.id } }, ...withoutCompanions(object, id)]
+  return { records: [found], messages: [...recordMessages(object, [found]), ...merge], nowhere: [] }
 }
 
 /** Current records of `ids` (at most one page of them), and a delete or merge for each that is no longer there. */
@@ -134,17 +152,26 @@ export async function fetchRecords(
 ): Promise<FetchedRecords> {
   const options = readOptionsOf(object)
   const records: HubspotRecord[] = []
+  const nowhere: string[] = []
   const size = pageSize(options)
   for (let start = 0; start < ids.length; start += size) {
     records.push(...(await readRecords(api, context, { ...options, ids: ids.slice(start, start + size) })))
   }
   const messages = [...recordMessages(object, records)]
   const answered = new Set(records.map((record) => record.id))
-  for (const id of ids) {
-    if (answered.has(id)) continue
-    const missing = await missingMessages(api, context, object, id)
-    records.push(...missing.records)
-    messages.push(...missing.messages)
+  const missing = ids.filter((id) => !answered.has(id))
+  if (missing.length === 0) return { records, messages, nowhere }
+  const bin = { ...options, properties: [object.cursor], history: [], ids: missing, archived: true }
+  const archived = new Set((await readRecords(api, context, bin)).map(({ id }) => id))
+  for (const id of missing) {
+    if (archived.has(id)) {
+      messages.push(...goneMessages(object, id, 'archived'))
+      continue
+    }
+    const sought = await soughtRecord(api, context, object, id)
+    records.push(...sought.records)
+    messages.push(...sought.messages)
+    nowhere.push(...sought.nowhere)
   }
-  return { records, messages }
+  return { records, messages, nowhere }
 }

@@ -18,6 +18,8 @@ const definition = z.object({
   name: z.string(),
   type: z.string(),
   fieldType: z.string().nullish(),
+  calculated: z.boolean().nullish(),
+  externalOptions: z.boolean().nullish(),
   options: z.array(z.object({ value: z.string() })).nullish(),
 })
 const definitions = z.object({ results: z.array(definition) })
@@ -83,6 +85,8 @@ const FITS: Readonly<Record<Exclude<ColumnKind, 'text'>, readonly string[]>> = {
 
 function fits(kind: ColumnKind, property: PropertyDefinition): boolean {
   if (kind === 'text' || FITS[kind].includes(property.type)) return true
+  // Its values are ids of something else, such as owners.
+  if (kind === 'bigint' && property.externalOptions === true) return true
   const values = (property.options ?? []).map((option) => option.value.toLowerCase())
   return kind === 'boolean' && values.length > 0 && values.every((value) => value === 'true' || value === 'false')
 }

@@ -1,6 +1,5 @@
 /**
- * The four ways records are read: listed, searched for ids, fetched by id, and their associations. Each answer is
- * checked against the shape this connector relies on, and a page of another shape is a transient failure, never data.
+ * The ways records are read: listed, searched for ids, fetched by id. Each answer is against the shape this connector relies on, and a page of another shape is a transient failure, never data.
  */
 import { z } from 'zod'
 import { type SourceContext, SourceError } from '../../src/define/index.ts'
@@ -17,24 +16,9 @@ const record = z.object({
   properties,
   propertiesWithHistory: z.record(z.string(), z.array(version)).nullish(),
 })
-const paging = z.object({ next: z.object({ after: z.string() }).nullish() }).nullish()
+export const paging = z.object({ next: z.object({ after: z.string() }).nullish() }).nullish()
 /** Exported for the test that holds `isPage` against it. */
 export const page = z.object({ results: z.array(record), paging })
-const associationPage = z.object({
-  results: z.array(
-    z.object({
-      from: z.object({ id: z.string() }),
-      to: z.array(
-        z.object({
-          toObjectId: z.union([z.string(), z.number()]).transform(String),
-          associationTypes: z.array(z.object({ typeId: z.number(), label: z.string().nullish() })),
-        }),
-      ),
-      paging,
-    }),
-  ),
-  errors: z.array(z.object({ category: z.string().nullish(), subCategory: z.string().nullish() })).nullish(),
-})
 
 export type HubspotRecord = z.infer<typeof record>
 export type HubspotPage = z.infer<typeof page>
@@ -70,13 +54,7 @@ export function isPage(value: unknown): value is HubspotPage {
   return paging.safeParse(value.paging).success
 }
 
-export interface AssociationEdge {
-  readonly to: string
-  readonly typeId: number
-  readonly label: string | null
-}
-
-function checked<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+export function checked<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
   const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data
   const issues = parsed.error.issues.slice(0, 3).map((issue) => `${issue.path.join('.')}: ${issue.message}`)
@@ -172,13 +150,14 @@ export async function searchChanged(
 export async function readRecords(
   api: HubspotApi,
   context: SourceContext,
-  options: ReadOptions & { readonly ids: readonly string[] },
+  options: ReadOptions & { readonly ids: readonly string[]; readonly archived?: boolean },
 ): Promise<readonly HubspotRecord[]> {
-  const { type, properties, history, ids } = options
+  const { type, properties, history, ids, archived = false } = options
   const answer = await api.request(context, {
     budget: 'burst',
     method: 'POST',
     path: `${api.paths.objects(type)}/batch/read`,
+    ...(archived ? { query: { archived: 'true' } } : {}),
     body: { inputs: ids.map((id) => ({ id })), properties, propertiesWithHistory: history },
   })
   return checkedPage(answer, `The batch read of ${type}`).results
@@ -188,61 +167,15 @@ export async function readRecords(
 export async function readRecord(
   api: HubspotApi,
   context: SourceContext,
-  options: ReadOptions & { readonly id: string; readonly archived?: boolean },
+  options: ReadOptions & { readonly id: string },
 ): Promise<HubspotRecord | undefined> {
-  const { type, id, archived = false } = options
+  const { type, id } = options
   const answer = await api.request(context, {
     budget: 'burst',
     method: 'GET',
     path: `${api.paths.objects(type)}/${id}`,
-    query: { properties: options.properties.join(','), ...(archived ? { archived: 'true' } : {}) },
+    query: { properties: options.properties.join(',') },
     missingIsUndefined: true,
   })
   return answer === undefined ? undefined : checked(record, answer, `${type} ${id}`)
-}
-
-const ASSOCIATION_INPUTS = 1_000
-
-/** Every association of each id; an id without any maps to an empty list. */
-export async function readAssociations(
-  api: HubspotApi,
-  context: SourceContext,
-  options: { readonly from: string; readonly to: string; readonly ids: readonly string[] },
-): Promise<ReadonlyMap<string, readonly AssociationEdge[]>> {
-  const { from, to, ids } = options
-  const edges = new Map<string, AssociationEdge[]>(ids.map((id) => [id, []]))
-  let inputs: { id: string; after?: string }[] = ids.map((id) => ({ id }))
-  while (inputs.length > 0) {
-    const batch = inputs.slice(0, ASSOCIATION_INPUTS)
-    inputs = inputs.slice(ASSOCIATION_INPUTS)
-    const answer = await api.request(context, {
-      budget: 'burst',
-      method: 'POST',
-      path: api.paths.associations(from, to),
-      body: { inputs: batch },
-    })
-    const { results, errors } = checked(associationPage, answer, `The associations of ${from} to ${to}`)
-    const odd = (errors ?? []).find(
-      (error) => !/NOT_FOUND|NO_ASSOCIATIONS/.test(`${error.category}${error.subCategory}`),
-    )
-    if (odd !== undefined) {
-      throw new SourceError({
-        kind: 'transient',
-        code: 'HUBSPOT_PARTIAL_ANSWER',
-        message: `The associations of ${from} to ${to} came back incomplete: ${odd.category ?? 'no category'}.`,
-        mend: 'It is repeated by itself.',
-      })
-    }
-    for (const result of results) {
-      const known = edges.get(result.from.id)
-      for (const target of result.to) {
-        for (const { typeId, label } of target.associationTypes) {
-          known?.push({ to: target.toObjectId, typeId, label: label ?? null })
-        }
-      }
-      const after = result.paging?.next?.after
-      if (after !== undefined) inputs.push({ id: result.from.id, after })
-    }
-  }
-  return edges
 }

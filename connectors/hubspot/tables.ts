@@ -3,7 +3,9 @@
  * picks a property. Three columns are not properties: `id`, `raw` (what did not fit its column: {property: string}), and
  * the keys of associations and histories.
  *
- * A project may pass its own tables with other columns, as long as the key stays `id bigint`.
+ * A project may pass its own tables with other columns, as long as the key stays `id bigint`. A table of associations is
+ * keyed by the two ids, the category and the type, in this order: a pair may carry more than one label, and a portal's own
+ * types are numbered apart from HubSpot's.
  */
 import { bigint, boolean, defineTable, integer, json, number, text, timestamp } from '../../src/define/index.ts'
 
@@ -76,37 +78,60 @@ export const deals = defineTable({
   },
 })
 
+export const tickets = defineTable({
+  name: 'hubspot.tickets',
+  key: 'id',
+  columns: {
+    id: bigint().notNull(),
+    subject: text(),
+    content: text(),
+    hs_pipeline: text(),
+    hs_pipeline_stage: text(),
+    hs_ticket_priority: text(),
+    hubspot_owner_id: bigint(),
+    createdate: timestamp(),
+    closed_date: timestamp(),
+    hs_lastmodifieddate: timestamp(),
+    raw: json(),
+  },
+})
+
+const ASSOCIATION_TYPE = {
+  /** HUBSPOT_DEFINED, USER_DEFINED or INTEGRATOR_DEFINED */
+  category: text().notNull(),
+  type_id: integer().notNull(),
+  /** null: the association without a label. */
+  label: text(),
+}
+
 export const companyContacts = defineTable({
   name: 'hubspot.company_contacts',
-  key: ['company_id', 'contact_id', 'type_id'],
-  columns: {
-    company_id: bigint().notNull(),
-    contact_id: bigint().notNull(),
-    type_id: integer().notNull(),
-    label: text(),
-  },
+  key: ['company_id', 'contact_id', 'category', 'type_id'],
+  columns: { company_id: bigint().notNull(), contact_id: bigint().notNull(), ...ASSOCIATION_TYPE },
 })
 
 export const companyDeals = defineTable({
   name: 'hubspot.company_deals',
-  key: ['company_id', 'deal_id', 'type_id'],
-  columns: {
-    company_id: bigint().notNull(),
-    deal_id: bigint().notNull(),
-    type_id: integer().notNull(),
-    label: text(),
-  },
+  key: ['company_id', 'deal_id', 'category', 'type_id'],
+  columns: { company_id: bigint().notNull(), deal_id: bigint().notNull(), ...ASSOCIATION_TYPE },
 })
 
 export const dealContacts = defineTable({
   name: 'hubspot.deal_contacts',
-  key: ['deal_id', 'contact_id', 'type_id'],
-  columns: {
-    deal_id: bigint().notNull(),
-    contact_id: bigint().notNull(),
-    type_id: integer().notNull(),
-    label: text(),
-  },
+  key: ['deal_id', 'contact_id', 'category', 'type_id'],
+  columns: { deal_id: bigint().notNull(), contact_id: bigint().notNull(), ...ASSOCIATION_TYPE },
+})
+
+export const companyTickets = defineTable({
+  name: 'hubspot.company_tickets',
+  key: ['company_id', 'ticket_id', 'category', 'type_id'],
+  columns: { company_id: bigint().notNull(), ticket_id: bigint().notNull(), ...ASSOCIATION_TYPE },
+})
+
+export const ticketContacts = defineTable({
+  name: 'hubspot.ticket_contacts',
+  key: ['ticket_id', 'contact_id', 'category', 'type_id'],
+  columns: { ticket_id: bigint().notNull(), contact_id: bigint().notNull(), ...ASSOCIATION_TYPE },
 })
 
 /** Values a property had before, from propertiesWithHistory: HubSpot keeps the last 20 to 45 of each. */
@@ -119,5 +144,63 @@ export const companyPropertyHistory = defineTable({
     changed_at: timestamp().notNull(),
     value: text(),
     source_type: text(),
+  },
+  about: { company_id: companies },
+})
+
+/** Every kind of association of the pairs that are read, with its label as it is now. */
+export const associationLabels = defineTable({
+  name: 'hubspot.association_labels',
+  key: ['from_type', 'to_type', 'category', 'type_id'],
+  columns: { from_type: text().notNull(), to_type: text().notNull(), ...ASSOCIATION_TYPE },
+})
+
+/** Those who left stay, archived: records go on naming them. */
+export const owners = defineTable({
+  name: 'hubspot.owners',
+  key: 'id',
+  columns: {
+    id: bigint().notNull(),
+    email: text(),
+    first_name: text(),
+    last_name: text(),
+    user_id: bigint(),
+    teams: json(),
+    archived: boolean(),
+    created_at: timestamp(),
+    updated_at: timestamp(),
+  },
+})
+
+export const pipelines = defineTable({
+  name: 'hubspot.pipelines',
+  key: ['object_type', 'id'],
+  columns: {
+    object_type: text().notNull(),
+    id: text().notNull(),
+    label: text(),
+    display_order: integer(),
+    archived: boolean(),
+    updated_at: timestamp(),
+  },
+})
+
+export const pipelineStages = defineTable({
+  name: 'hubspot.pipeline_stages',
+  key: ['object_type', 'pipeline_id', 'id'],
+  columns: {
+    object_type: text().notNull(),
+    pipeline_id: text().notNull(),
+    id: text().notNull(),
+    label: text(),
+    display_order: integer(),
+    /** Of deals: the stage ends them. */
+    is_closed: boolean(),
+    /** Of deals: 0 to 1. */
+    probability: number(),
+    /** Of tickets: OPEN or CLOSED. */
+    ticket_state: text(),
+    archived: boolean(),
+    updated_at: timestamp(),
   },
 })

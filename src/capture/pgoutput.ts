@@ -23,6 +23,8 @@ interface OpenTransaction {
 /** What one message of the stream means. */
 export type Decoded =
   | { readonly kind: 'entries'; readonly entries: readonly Entry[]; readonly bytes: number }
+  /** A table as its rows are from here on. */
+  | { readonly kind: 'relation'; readonly relation: Relation }
   | { readonly kind: 'begin' }
   | { readonly kind: 'commit'; readonly lsn: bigint; readonly endLsn: bigint; readonly committedAtMs: number }
   | { readonly kind: 'none' }
@@ -79,7 +81,7 @@ export class PgoutputDecoder {
         const { relid, relation } = readRelation(reader, (table) => this.#values.get(table))
         reader.end()
         this.#relations.set(relid, relation)
-        return NONE
+        return { kind: 'relation', relation }
       }
       case 'T':
         return this.#truncate(reader)

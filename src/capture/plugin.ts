@@ -41,7 +41,7 @@ export interface PluginOptions {
 /** After this long without a word of ours the server frees the slot for another. */
 const LONGEST_SILENCE_MS = 20_000
 
-const AS_THE_POOL_PRINTS = [
+export const AS_THE_POOL_PRINTS = [
   "set timezone = 'UTC'",
   "set datestyle = 'ISO'",
   "set intervalstyle = 'postgres'",

@@ -85,7 +85,7 @@ test('after a resync there is a new slot, and every definition is stale', async 
     `insert into rescore.definition (entity, feature, version, hash, changed_in_epoch) values ('c', 'f', 1, 'h', 3)`,
   )
   await db.query('select pg_drop_replication_slot($1)', [setup.slot])
-  await resync(db.pool, setup.slot)
+  await resync(db.pool)
   await ensureCapture(db.pool, setup)
   expect((await db.query('select changed_in_epoch from rescore.definition')).rows).toEqual([{ changed_in_epoch: 4 }])
 })
@@ -101,7 +101,7 @@ test('a slot of the same name in another database is refused and left alone', as
     code: 'CAPTURE_SLOT_FOREIGN',
     fate: 'stop',
   })
-  await resync(other.db.pool, setup.slot)
+  await resync(other.db.pool)
   await ensureCapture(db.pool, setup)
 })
 

@@ -8,7 +8,7 @@
 import { formatLsn, parseLsn } from '../db/lsn.ts'
 import { type Pool, quoteTable, withTransaction } from '../db/pool.ts'
 import { RescoreError } from '../errors.ts'
-import { type Carrier, EMBEDDED, readCarrier, refuseOtherCarrier } from './carrier.ts'
+import { type Carrier, EMBEDDED, refuseOtherCarrier } from './carrier.ts'
 import { type Identity, identify, RESYNC, readLeft, recogniseDatabase, refuse } from './identity.ts'
 import { ensureIdentities, ensurePublication, type WatchedTables } from './publication.ts'
 
@@ -144,20 +144,24 @@ export async function ensureCapture(pool: Pool, setup: CaptureSetup): Promise<vo
   await createSlot(pool, setup, identity)
 }
 
+/** The slot that was read, whatever is configured by now; null when there is none, and where it is a connector's. */
+export async function readOwnSlot(pool: Pool): Promise<string | null> {
+  const { rows } = await pool.query<{ slot: string }>(
+    `select slot from rescore.capture where carrier not like 'debezium %'`,
+  )
+  return rows[0]?.slot ?? null
+}
+
 /**
  * Gives up the old slot and position, and marks every derived row stale. What is stored stays readable meanwhile.
  * Guards start again at 0/0: in a restored or promoted database the new LSNs may be below the old ones.
  */
-export async function resync(pool: Pool, slot: string): Promise<void> {
-  const carrier = await readCarrier(pool)
-  // Debezium's slot is Debezium's; and where nothing is noted, a slot of this name may be anyone's.
-  if (carrier !== null && !carrier.startsWith('debezium ')) {
-    await pool.query(
-      `select pg_drop_replication_slot(slot_name) from pg_replication_slots
-       where slot_name = $1 and database = current_database()`,
-      [slot],
-    )
-  }
+export async function resync(pool: Pool): Promise<void> {
+  await pool.query(
+    `select pg_drop_replication_slot(slot_name) from pg_replication_slots
+     where slot_name = $1 and database = current_database()`,
+    [await readOwnSlot(pool)],
+  )
   await withTransaction(pool, {}, async (client) => {
     const { rows } = await client.query<{ id: string }>(
       `select distinct 'rescore.features_' || entity as id from rescore.definition

@@ -14,6 +14,8 @@ export interface Relation {
   /** `schema.name` */
   readonly id: string
   readonly columns: readonly string[]
+  /** Oid of the type, by column; of a domain its own. */
+  readonly types: readonly number[]
   /** Part of the replica identity, by column. */
   readonly identity: readonly boolean[]
   /** Whether anyone reads its values, by column. */
@@ -41,15 +43,16 @@ export function readRelation(
   reader.uint8()
   const count = reader.uint16()
   const columns: string[] = []
+  const types: number[] = []
   const identity: boolean[] = []
   for (let column = 0; column < count; column += 1) {
     identity.push((reader.uint8() & 1) === 1)
     columns.push(reader.cstring())
-    reader.uint32()
+    types.push(reader.uint32())
     reader.uint32()
   }
   const read = readOf(id)
-  return { relid, relation: { id, columns, identity, isRead: columns.map((name) => read?.has(name) ?? true) } }
+  return { relid, relation: { id, columns, types, identity, isRead: columns.map((name) => read?.has(name) ?? true) } }
 }
 
 export function readTuple(reader: Reader, relation: Relation): Tuple {

@@ -8,7 +8,7 @@ import { type Pool, quoteIdent } from '../db/pool.ts'
 import type { Table } from '../define/index.ts'
 import { RescoreError } from '../errors.ts'
 import { columnProblems } from './watchable-columns.ts'
-import { isUnpublishable, kindProblem, rightsProblems } from './watchable-table.ts'
+import { kindProblem, rightsProblems, unpublishableOf } from './watchable-table.ts'
 
 export interface WatchProblem {
   readonly code: string
@@ -20,6 +20,8 @@ export interface FoundColumn {
   readonly name: string
   /** As PostgreSQL writes it, with its length; of a domain what it is over. */
   readonly type: string
+  /** The type to cast a parameter to. */
+  readonly cast: string
   readonly isNotNull: boolean
   readonly isGenerated: boolean
   readonly isReadable: boolean
@@ -42,6 +44,7 @@ export interface FoundTable {
   readonly isFiltered: boolean
   /** pg_class.relreplident */
   readonly identity: string
+  readonly primaryKey: readonly string[]
   /** Of each unique index over all rows whose columns are never null: its columns. */
   readonly keys: readonly (readonly string[])[]
   readonly columns: readonly FoundColumn[]
@@ -60,6 +63,8 @@ select t.ordinality::integer as at, format('%I.%I', n.nspname, c.relname) as id,
   has_schema_privilege(n.oid, 'USAGE') as "mayUseSchema",
   has_schema_privilege(n.oid, 'USAGE') and row_security_active(c.oid) as "isFiltered",
   c.relreplident as identity,
+  (select coalesce(json_agg(a.attname), '[]') from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any(i.indkey[0:i.indnkeyatts - 1])
+    where i.indrelid = c.oid and i.indisprimary) as "primaryKey",
   (select coalesce(json_agg(k.columns), '[]') from (
     select array_agg(a.attname) as columns from pg_index i
     join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any(i.indkey[0:i.indnkeyatts - 1])
@@ -67,6 +72,7 @@ select t.ordinality::integer as at, format('%I.%I', n.nspname, c.relname) as id,
     group by i.indexrelid having bool_and(a.attnotnull)) k) as keys,
   (select coalesce(json_agg(json_build_object('name', a.attname, 'isNotNull', a.attnotnull, 'isGenerated', a.attgenerated <> '',
       'type', format_type(case y.typtype when 'd' then y.typbasetype else a.atttypid end, null),
+      'cast', format_type(a.atttypid, -1),
       'isReadable', has_column_privilege(c.oid, a.attnum, 'SELECT')) order by a.attnum), '[]')
     from pg_attribute a join pg_type y on y.oid = a.atttypid
     where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns,
@@ -77,6 +83,16 @@ select t.ordinality::integer as at, format('%I.%I', n.nspname, c.relname) as id,
 from unnest($1::text[]) with ordinality as t (id, ordinality)
 join pg_namespace n on n.nspname = split_part(t.id, '.', 1)
 join pg_class c on c.relnamespace = n.oid and c.relname = substr(t.id, strpos(t.id, '.') + 1)`
+
+/** @param ids `schema.name` @returns those that are there, by id */
+export async function findTables(
+  pool: Pool,
+  ids: readonly string[],
+  publication: string | null,
+): Promise<ReadonlyMap<string, FoundTable>> {
+  const { rows } = await pool.query<FoundTable & { at: number }>(FIND, [ids, publication])
+  return new Map(rows.map((row) => [ids[row.at - 1] ?? '', row]))
+}
 
 /** Tables of the same name elsewhere: the usual slip is the schema. */
 async function namesakes(pool: Pool, name: string): Promise<readonly string[]> {
@@ -100,7 +116,7 @@ async function missing(pool: Pool, table: Table, isFilled: boolean): Promise<Wat
   return { code, message, mend }
 }
 
-function keyProblems(table: Table, found: FoundTable): readonly WatchProblem[] {
+export function keyProblems(table: Table, found: FoundTable): readonly WatchProblem[] {
   const wanted = [...table.key].sort().join('\n')
   if (found.keys.some((columns) => [...columns].sort().join('\n') === wanted)) return []
   const columns = table.key.map(quoteIdent).join(', ')
@@ -127,7 +143,7 @@ function identityProblems(found: FoundTable): readonly WatchProblem[] {
 function problemsOf(
   table: Table,
   found: FoundTable,
-  publication: string,
+  publication: string | null,
   unpublishable: readonly string[],
 ): readonly WatchProblem[] {
   const kind = kindProblem(found)
@@ -138,7 +154,8 @@ function problemsOf(
 }
 
 export interface WatchOptions {
-  readonly publication: string
+  /** Null: somebody else publishes their changes. */
+  readonly publication: string | null
   /** Ids of tables that connectors fill: made and kept fit by them. */
   readonly filled: ReadonlySet<string>
 }
@@ -149,14 +166,13 @@ export async function examineTables(
   tables: readonly Table[],
   { publication, filled }: WatchOptions,
 ): Promise<readonly WatchProblem[]> {
-  const { rows } = await pool.query<FoundTable & { at: number }>(FIND, [tables.map(({ id }) => id), publication])
-  const found = new Map(rows.map((row) => [row.at - 1, row]))
-  const unpublishable = rows
-    .filter((row) => isUnpublishable(row) && kindProblem(row) === null && !filled.has(tables[row.at - 1]?.id ?? ''))
-    .map(({ id }) => id)
+  const ids = tables.map(({ id }) => id)
+  const found = await findTables(pool, ids, publication)
+  const own = new Map([...found].filter(([id]) => !filled.has(id)))
+  const unpublishable = unpublishableOf(own.values())
   const problems: WatchProblem[] = []
-  for (const [at, table] of tables.entries()) {
-    const one = found.get(at)
+  for (const table of tables) {
+    const one = found.get(table.id)
     if (one === undefined) problems.push(await missing(pool, table, filled.has(table.id)))
     else if (filled.has(table.id)) problems.push(...identityProblems(one))
     else problems.push(...problemsOf(table, one, publication, unpublishable))

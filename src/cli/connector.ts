@@ -1,47 +1,15 @@
-/** `rescore connector test <name>`: a connector of this project against the conformance kit. */
-import { existsSync } from 'node:fs'
-import { resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
+/** `rescore connector`: begin one, prove it against the conformance kit, run it against its fixture. */
 import type { Command } from 'commander'
-import { z } from 'zod'
-import { type ConformanceSpec, type Line, lineText, runConformance, withScratchDatabase } from '../conformance/index.ts'
-import { RescoreError } from '../errors.ts'
+import { type Line, lineText, runConformance, withScratchDatabase } from '../conformance/index.ts'
 import { type Common, command } from './command.ts'
+import { connectorNewCommand } from './connector-new.ts'
+import { connectorServeCommand } from './connector-serve.ts'
+import { loadSpec } from './connector-spec.ts'
 import { EXIT } from './exit.ts'
 import { paint, print, printJson } from './output.ts'
 
 interface TestOptions extends Common {
   readonly only?: string[]
-}
-
-const functionSchema = z.custom<() => unknown>((value) => typeof value === 'function')
-const specShape = z.looseObject({ name: z.string(), connector: functionSchema, fixture: functionSchema })
-
-/** Shape check: a user's spec comes from a module that types do not reach. */
-function isSpec(value: unknown): value is ConformanceSpec {
-  return specShape.safeParse(value).success
-}
-
-function noSpec(message: string): RescoreError {
-  return new RescoreError({
-    code: 'CLI_NO_CONFORMANCE',
-    fate: 'stop',
-    message,
-    mend: 'Write connectors/<name>.conformance.ts with a default export of a ConformanceSpec (rescore/conformance).',
-  })
-}
-
-/** A name stands for connectors/<name>.conformance.ts; anything with an ending is a file. */
-async function loadSpec(nameOrFile: string): Promise<ConformanceSpec> {
-  const isFile = /\.[cm]?[jt]s$/.test(nameOrFile)
-  const candidates = isFile
-    ? [nameOrFile]
-    : [`connectors/${nameOrFile}.conformance.ts`, `connectors/${nameOrFile}/conformance.ts`]
-  const file = candidates.map((candidate) => resolve(candidate)).find((candidate) => existsSync(candidate))
-  if (file === undefined) throw noSpec(`There is no ${candidates.join(' and no ')}.`)
-  const loaded: { readonly default?: unknown } = await import(pathToFileURL(file).href)
-  if (!isSpec(loaded.default)) throw noSpec(`${file} does not export a ConformanceSpec as default.`)
-  return loaded.default
 }
 
 const COLOR = { pass: 'green', fail: 'red', 'not applicable': 'dim' } as const
@@ -66,11 +34,15 @@ export function connectorCommand(signal: AbortSignal): Command {
       if (lines.some(({ result }) => result === 'fail')) process.exitCode = EXIT.problems
       if (json === true) printJson(lines)
     })
-  test.exitOverride().showHelpAfterError('(see --help)')
+  const begin = connectorNewCommand(signal)
+  const serve = connectorServeCommand(signal)
+  for (const each of [test, begin, serve]) each.exitOverride().showHelpAfterError('(see --help)')
   return command('connector', 'Work on a connector of this project', [
+    ['rescore connector new acme --from https://api.acme.com/openapi.json', 'begin one'],
     ['rescore connector test acme', 'prove it against its fixture'],
-    ['rescore connector test acme --only "second run"', 'one check of many'],
   ])
     .enablePositionalOptions()
+    .addCommand(begin)
     .addCommand(test)
+    .addCommand(serve)
 }

@@ -4,7 +4,7 @@ import { loadProject } from '../config.ts'
 import { reportConnectors, type StreamReport } from '../observe/connectors.ts'
 import { type Common, command } from './command.ts'
 import { withConnection } from './connection.ts'
-import { print, printJson, table } from './output.ts'
+import { bytes, print, printJson, table } from './output.ts'
 
 const HEADER = ['connector', 'stream', 'rows', 'last read', 'lag', 'rejects', 'budget left', 'next run', 'last error']
 
@@ -33,7 +33,11 @@ export function connectorsCommand(): Command {
     })
     if (options.json === true) return printJson(reports)
     print(table(HEADER, reports.map(line)))
-    for (const { connector, stream, drift } of reports) {
+    for (const { connector, stream, drift, sourceSlot } of reports) {
+      if (sourceSlot !== null) {
+        const { slot, retainedBytes, at } = sourceSlot
+        print(`  source ${connector} ${stream}: its slot '${slot}' keeps ${bytes(retainedBytes)} of WAL there (${at})`)
+      }
       for (const text of drift) print(`  drift ${connector} ${stream}: ${text}`)
     }
   })

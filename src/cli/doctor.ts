@@ -6,6 +6,7 @@ import { compileGraph } from '../graph/compile.ts'
 import { pathColumns } from '../graph/path-columns.ts'
 import { readKafkaSettings } from '../log/kafka/settings.ts'
 import { examine } from '../observe/doctor.ts'
+import { examineDebezium } from '../observe/doctor-debezium.ts'
 import { examineKafka } from '../observe/doctor-kafka.ts'
 import { type Common, command } from './command.ts'
 import { connect } from './connection.ts'
@@ -23,6 +24,8 @@ export function doctorCommand(signal: AbortSignal): Command {
       await pool.query('select 1')
       const config = await loadProject(process.cwd())
       const graph = compileGraph(config)
+      const captured = capturedTables(graph)
+      const { RESCORE_SLOT: slot, RESCORE_PUBLICATION: publication } = environment
       const settings = readKafkaSettings(process.env)
       const problems = [
         ...(await examine({
@@ -30,14 +33,18 @@ export function doctorCommand(signal: AbortSignal): Command {
           config,
           tables: graph.tables,
           paths: pathColumns(graph),
-          slot: environment.RESCORE_SLOT,
-          publication: environment.RESCORE_PUBLICATION,
+          slot,
+          publication,
           signal,
         })),
       ]
       if (settings !== null) {
         const stages = ['recompute', 'score']
-        problems.push(...(await examineKafka({ settings, tables: capturedTables(graph), stages, signal })))
+        const writer = config.capture
+        problems.push(...(await examineKafka({ settings, tables: captured, stages, writer, signal })))
+        if (writer === 'debezium') {
+          problems.push(...(await examineDebezium({ pool, settings, slot, publication, tables: captured, signal })))
+        }
       }
       if (problems.length > 0) process.exitCode = EXIT.problems
       if (options.json === true) return printJson({ problems })

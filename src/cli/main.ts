@@ -11,6 +11,7 @@ import { devCommand } from './dev.ts'
 import { doctorCommand } from './doctor.ts'
 import { EXIT, exitCodeOf, explained, interruptedCode, isDrainTimeout } from './exit.ts'
 import { explainCommand } from './explain.ts'
+import { featuresCommand, lineageCommand } from './features.ts'
 import { initCommand } from './init.ts'
 import { migrateCommand } from './migrate.ts'
 import { printError } from './output.ts'
@@ -22,6 +23,7 @@ import { startCommand } from './start.ts'
 import { statusCommand } from './status.ts'
 import { syncCommand } from './sync.ts'
 import { topicsCommand } from './topics.ts'
+import { unpublishedCommand } from './unpublished.ts'
 import { verifyCommand } from './verify.ts'
 import { waitCommand } from './wait.ts'
 
@@ -44,6 +46,8 @@ export function createProgram(signal: AbortSignal): Command {
     waitCommand(signal),
     verifyCommand(signal),
     doctorCommand(signal),
+    featuresCommand(),
+    lineageCommand(),
     planCommand(signal),
     backfillCommand(signal),
     backfillsCommand(),
@@ -53,6 +57,7 @@ export function createProgram(signal: AbortSignal): Command {
     connectorCommand(signal),
     syncCommand(signal),
     rejectsCommand(signal),
+    unpublishedCommand(),
   ]
   for (const command of commands) program.addCommand(command)
   for (const command of [program, ...commands]) command.exitOverride().showHelpAfterError('(see --help)')

@@ -1,6 +1,6 @@
 /** `rescore resync`: the way out when the slot or the history it stood in is gone. */
 import type { Command } from 'commander'
-import { resync } from '../capture/slot.ts'
+import { readOwnSlot, resync } from '../capture/slot.ts'
 import { acquireLease } from '../db/lease.ts'
 import { type Common, command, usage } from './command.ts'
 import { withConnection } from './connection.ts'
@@ -18,18 +18,20 @@ export function resyncCommand(signal: AbortSignal): Command {
       if (!isDryRun && options.yes !== true) {
         throw usage('resync gives up the slot and recomputes everything.', 'rescore resync --yes (or --dry-run first)')
       }
-      await withConnection(async ({ pool, url, environment }) => {
-        const slot = environment.RESCORE_SLOT
+      await withConnection(async ({ pool, url }) => {
+        const slot = await readOwnSlot(pool)
         if (!isDryRun) {
           const held = new AbortController()
           // With the lease in hand no service can be reading the slot that is given up.
           const keeping = (await acquireLease(url, signal)).keep(held.signal)
-          await resync(pool, slot).finally(() => held.abort())
+          await resync(pool).finally(() => held.abort())
           await keeping
         }
         if (options.json === true) printJson({ slot, done: !isDryRun })
-        else
-          print(`${isDryRun ? 'would give up' : 'gave up'} slot '${slot}'; start the service to recompute everything`)
+        else {
+          const what = slot === null ? 'what was read, no slot' : `slot '${slot}'`
+          print(`${isDryRun ? 'would give up' : 'gave up'} ${what}; start the service to recompute everything`)
+        }
       })
     })
 }

@@ -7,6 +7,7 @@
 import type { Command } from 'commander'
 import type { Logger } from 'pino'
 import { loadProject, readEnvironment } from '../config.ts'
+import type { CapturedBy } from '../define/index.ts'
 import { RescoreError } from '../errors.ts'
 import { areFaultsRequested } from '../faults.ts'
 import { type KafkaSettings, readKafkaSettings } from '../log/kafka/settings.ts'
@@ -35,12 +36,19 @@ function isPart(text: string): text is Part {
 }
 
 /** @throws RescoreError CLI_USAGE for a part that does not exist, and for a choice where there is none */
-export function parseParts(text: string | undefined, kafka: KafkaSettings | null): ReadonlySet<Part> {
-  if (text === undefined) return new Set(PARTS)
+export function parseParts(
+  text: string | undefined,
+  kafka: KafkaSettings | null,
+  capture?: CapturedBy,
+): ReadonlySet<Part> {
+  if (text === undefined) return new Set(PARTS.filter((part) => part !== 'capture' || capture !== 'debezium'))
   const names = text.split(',').map((name) => name.trim())
   const parts = names.filter(isPart)
   const unknown = names.find((name) => !isPart(name))
   if (unknown !== undefined) throw usage(`'${unknown}' is no part of the service.`, `Choose among ${PARTS.join(', ')}.`)
+  if (capture === 'debezium' && parts.includes('capture')) {
+    throw usage('A Debezium connector captures for this project.', 'Leave capture out of --stages.')
+  }
   if (kafka === null && new Set(parts).size < PARTS.length) {
     throw usage(
       'Without Kafka one process does everything.',
@@ -75,11 +83,11 @@ export function startCommand(signal: AbortSignal): Command {
       refuseTestFaults()
       const environment = readEnvironment(process.env)
       const kafka = readKafkaSettings(process.env)
-      const parts = parseParts(stages, kafka)
       const { DATABASE_URL: url } = environment
       if (url === undefined) throw noDatabase()
       const logger = createLogger(environment.LOG_LEVEL)
       const config = await loadProject(process.cwd())
+      const parts = parseParts(stages, kafka, config.capture)
       const health = new Health()
       const metrics = new Metrics((await readOwnManifest(ownFolder())).version)
       const warn = (fields: object, message: string) => logger.warn(fields, message)

@@ -64,7 +64,7 @@ export function syncCommand(signal: AbortSignal): Command {
     .option('--ids <ids>', 'only the records with these keys, separated by commas')
     .option('--since <time>', 'everything modified since')
     .option('--full', 'everything from the start; the checkpoint of the stream does not move')
-    .option('--dry-run', 'write nothing')
+    .option('--dry-run', 'write nothing; what a whole listing would delete is not counted')
     .option('--record <file>', 'write every call and its answer down, without secrets')
     .option('--replay <file>', 'answer every call from such a file; nothing is asked of the source')
     .action(async (connectorName: string, streamName: string, options: SyncOptions) => {

@@ -1,12 +1,15 @@
 /** `rescore topics`: the topics that should be, that are, and what differs; exit 3 while anything differs. */
 import type { Command } from 'commander'
+import type { Admin } from 'kafkajs'
 import { loadProject } from '../config.ts'
 import { RescoreError } from '../errors.ts'
 import { capturedTables } from '../graph/captured-tables.ts'
 import { compileGraph } from '../graph/compile.ts'
 import { withAdmin } from '../log/kafka/admin.ts'
+import { theirTopic } from '../log/kafka/connect-topics.ts'
 import { type KafkaSettings, readKafkaSettings } from '../log/kafka/settings.ts'
 import { applyTopics, reportTopics, type TopicReport } from '../log/kafka/topics-admin.ts'
+import { isByDebezium } from '../shared-stages.ts'
 import { type Common, command } from './command.ts'
 import { EXIT } from './exit.ts'
 import { print, printJson, table } from './output.ts'
@@ -60,7 +63,12 @@ export function topicsCommand(signal: AbortSignal): Command {
     .option('--apply', 'create missing topics and change settings; never deletes, shrinks or adds partitions')
     .action(async (options: TopicsOptions) => {
       const settings = settingsOrRefuse()
-      const tables = capturedTables(compileGraph(await loadProject(process.cwd())))
+      const config = await loadProject(process.cwd())
+      const tables = capturedTables(compileGraph(config))
+      const look = async (admin: Admin) => {
+        const found = await reportTopics(admin, settings, tables)
+        return isByDebezium(config) ? found.map(theirTopic) : found
+      }
       const client = {
         // What it cannot do it says once, as an error of ours.
         log: { warn: () => undefined },
@@ -69,10 +77,10 @@ export function topicsCommand(signal: AbortSignal): Command {
         signal,
       } as const
       const reports = await withAdmin(settings, client, 'looking at the topics', async (admin) => {
-        const found = await reportTopics(admin, settings, tables)
+        const found = await look(admin)
         if (options.apply !== true) return found
         await applyTopics(admin, found)
-        return reportTopics(admin, settings, tables)
+        return look(admin)
       })
       if (reports.some(({ differences }) => differences.length > 0)) process.exitCode = EXIT.problems
       if (options.json === true) return printJson({ prefix: settings.prefix, topics: reports.map(asJson) })

@@ -39,7 +39,7 @@ test('rescore verify: 0 when all is well, 3 and a line for each difference when 
   await database.query(`
     insert into hubspot.companies (id, name, numberofemployees, yc_tags) select i, 'c' || i, i * 3, 'AI;SaaS' from generate_series(1, 30) i;
     insert into hubspot.deals (id, amount, hs_is_closed, hs_is_closed_won) select i, i * 1.1, i % 2 = 0, i % 4 = 0 from generate_series(1, 60) i;
-    insert into hubspot.company_deals select 1 + i % 30, i, t from generate_series(1, 60) i, generate_series(1, 2) t;
+    insert into hubspot.company_deals select 1 + i % 30, i, 'HUBSPOT_DEFINED', t from generate_series(1, 60) i, generate_series(1, 2) t;
     insert into hubspot.company_property_history
       select i, 'numberofemployees', timestamptz '2024-01-01' + j * i * interval '1 day', i * j, 'CRM_UI' from generate_series(1, 30) i, generate_series(1, i % 4) j`)
   await using models = await loadModels(config.models)

@@ -10,6 +10,8 @@ import { redactorOf } from './http/redact.ts'
 import { createTransport } from './http/transport.ts'
 import { dueValues, recall } from './memory.ts'
 import type { RunConnectorOptions } from './options.ts'
+import { createGuard } from './outgoing/guard.ts'
+import { absentKeys, countStored } from './stored.ts'
 
 /** @param book shared with whoever else calls with this credential; writing back asks with priority 'write-back' */
 export function sourceContext(
@@ -18,13 +20,20 @@ export function sourceContext(
   stream: string,
   priority: Priority = 'incremental',
 ): SourceContext {
-  const { connector, signal, log, clock = Date, transport = createTransport() } = options
+  const { connector, signal, log, clock = Date, transport = createTransport(), resolver } = options
   const redactor = redactorOf(connector)
   const budgetOf = (key: string) => {
     const budget = connector.budgets.find((candidate) => candidate.key === key)
     if (budget === undefined) throw new TypeError(`Connector '${connector.name}' declares no budget '${key}'.`)
     return book.of(connector.credential, budget)
   }
+  const allow = connector.http?.allow ?? []
+  const guard = createGuard({
+    allow,
+    where: 'http.allow',
+    mayBeThisMachine: true,
+    ...(resolver === undefined ? {} : { resolver }),
+  })
   const at = { connector: connector.name, stream }
   const write = (level: 'info' | 'warn') => (fields: object, message: string) =>
     log[level]({ ...at, ...Object(redactor.value(fields)) }, redactor.text(message))
@@ -56,7 +65,7 @@ export function sourceContext(
       if (http === undefined) throw new TypeError(`Connector '${connector.name}' declares no http settings.`)
       const budget = request.budget ?? budgets[0]?.key ?? connector.name
       const timeoutMs = request.timeoutMs ?? http.timeoutMs
-      const environment = { transport, redactor, now }
+      const environment = { transport, redactor, now, guard }
       return call({ budget, ...(timeoutMs === undefined ? {} : { timeoutMs }) }, (attemptSignal) =>
         attemptHttp(http, request, environment, attemptSignal),
       )
@@ -76,5 +85,7 @@ export function readContext(
     ...context,
     recall: (names) => recall(pool, connector.name, stream, names),
     due: (due) => dueValues(pool, connector.name, stream, context.now(), due),
+    absent: (absent) => absentKeys(pool, absent),
+    size: (table) => countStored(pool, table),
   }
 }

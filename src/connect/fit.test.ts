@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { parseJson } from '../define/exact-json.ts'
 import { bigint, boolean, date, defineTable, json, number, text, timestamp } from '../define/index.ts'
 import { fitMessage, fitRow, type Misfit } from './fit.ts'
-import { parseJson } from './http/json.ts'
 
 const table = defineTable({
   name: 'a.b',

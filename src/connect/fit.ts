@@ -8,6 +8,7 @@
 import {
   type CellValue,
   type Column,
+  ExactText,
   fitText,
   type Message,
   type SourceRow,
@@ -41,6 +42,7 @@ function storableJson(value: unknown, mark: string): unknown {
 /** @returns undefined when it does not fit */
 function fitValue({ kind }: Column, value: CellValue): CellValue | undefined {
   if (value === null) return null
+  if (value instanceof ExactText) return value.text
   if (kind === 'json') {
     const json = storableJson(value, '\uFFFD')
     return json === value ? value : fitJson(json)

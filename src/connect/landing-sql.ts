@@ -82,6 +82,20 @@ export async function upsertRows(
   return result.rowCount ?? 0
 }
 
+/** Columns of rows that are stored already; others are passed over. All rows hold the same columns. @returns rows written */
+export async function updateRows(client: Queryable, table: Table, rows: readonly SourceRow[]): Promise<number> {
+  const columns = Object.keys(rows[0] ?? {})
+  const values = columns.filter((name) => !table.key.includes(name))
+  if (values.length === 0) return 0
+  const result = await client.query(
+    `update ${quoteTable(table.id)} t set ${values.map((name) => `${quoteIdent(name)} = r.${quoteIdent(name)}`).join(', ')}
+     from ${recordset(table, columns, 1, 'r')}
+     where ${match(table.key, 't', 'r')} and (${list(values, 't.')}) is distinct from (${list(values, 'r.')})`,
+    [document(table, lastOfEachKey(table, rows))],
+  )
+  return result.rowCount ?? 0
+}
+
 /** @returns rows deleted */
 export async function deleteRows(client: Queryable, table: Table, keys: readonly SourceRow[]): Promise<number> {
   const result = await client.query(

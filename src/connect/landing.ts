@@ -1,16 +1,17 @@
 /**
  * Lands what a connector yielded between two checkpoints: all of it and the checkpoint, in one transaction.
  *
- * Invariants: rows and checkpoint move together, so a crash repeats reads but never loses or doubles rows; a record
+ * Invariants: what was erased does not land again; rows and checkpoint move together, so a crash repeats reads but never loses or doubles rows; a record
  * PostgreSQL refuses is set aside in rescore.reject by halving the run it came in, and its neighbours land.
  */
 
 import { type Client, isRetriableDbError, type Pool, type Queryable, withTransaction } from '../db/pool.ts'
 import type { Message, SourceRow } from '../define/index.ts'
 import { asError } from '../errors.ts'
-import { deleteRows, keyText, replaceRows, sweepRange, upsertRows } from './landing-sql.ts'
+import { deleteRows, keyText, replaceRows, sweepRange, updateRows, upsertRows } from './landing-sql.ts'
 import { deleteUnlisted, forgetRecords, saveAlias, saveFields, saveListed, saveMemory } from './memory.ts'
 import { isOneRecord, rejectOf, saveReject } from './reject.ts'
+import { withoutErased } from './suppression.ts'
 
 /** `edge` is an upsert or a delete by then (fit.ts). */
 export type Landable = Exclude<Message<unknown>, { readonly op: 'checkpoint' | 'edge' }>
@@ -40,6 +41,8 @@ const tableOf = (message: Landable) => (message.op === 'remember' ? undefined : 
 
 const newerByOf = (message: Landable) => (message.op === 'upsert' ? message.newerBy : undefined)
 
+const isPartial = (message: Landable) => message.op === 'upsert' && message.isPartial === true
+
 function sameColumnsInOrder(left: SourceRow, right: SourceRow): boolean {
   const columns = Object.keys(left)
   const others = Object.keys(right)
@@ -52,6 +55,7 @@ function alike(left: Landable, right: Landable): boolean {
     left.op === right.op &&
     tableOf(left)?.id === tableOf(right)?.id &&
     newerByOf(left) === newerByOf(right) &&
+    isPartial(left) === isPartial(right) &&
     sameColumnsInOrder(shapeOf(left), shapeOf(right))
   )
 }
@@ -95,7 +99,7 @@ async function applyRun(client: Queryable, identity: StreamIdentity, run: readon
   const { table } = first
   if (first.op === 'upsert') {
     const rows = allOf('upsert', run).map(({ row }) => row)
-    return upsertRows(client, table, rows, first.newerBy)
+    return first.isPartial === true ? updateRows(client, table, rows) : upsertRows(client, table, rows, first.newerBy)
   }
   if (first.op === 'delete') return applyDeletes(client, allOf('delete', run))
   if (first.op === 'replace') return replaceRows(client, table, allOf('replace', run))
@@ -173,7 +177,10 @@ class Tried extends Error {
 }
 
 export interface LandOptions {
-  /** Nothing is kept; the answer says what would have been written. */
+  /**
+   * Nothing is kept; the answer says what would have been written, but for what a whole listing deletes: the keys it named
+   * before were not kept either.
+   */
   readonly dry?: boolean
 }
 
@@ -189,12 +196,12 @@ export async function land(
   checkpoint: Checkpoint | null,
   { dry = false }: LandOptions = {},
 ): Promise<Landed> {
-  const runs = runsOf(messages)
+  const landable = dry ? messages.filter(({ op }) => op !== 'unlisted') : messages
   const landAll = (landOne: typeof landRun) =>
     withTransaction(pool, {}, async (client) => {
       let written = 0
       let rejected = 0
-      for (const run of runs) {
+      for (const run of runsOf(await withoutErased(client, landable))) {
         const landed = await landOne(client, identity, run)
         written += landed.written
         rejected += landed.rejected

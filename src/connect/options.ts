@@ -5,6 +5,7 @@ import type { BudgetBook } from './budget.ts'
 import type { CallEnvironment } from './call.ts'
 import type { Transport } from './http/transport.ts'
 import type { Landed } from './landing.ts'
+import type { Resolver } from './outgoing/guard.ts'
 import type { ColumnReference } from './source-tables.ts'
 
 export interface ConnectLog {
@@ -42,6 +43,8 @@ export interface RunConnectorOptions {
   readonly budgets?: BudgetBook
   /** Default: a connection for each call. */
   readonly transport?: Transport
+  /** How names are resolved. Default: as the machine does. */
+  readonly resolver?: Resolver
   readonly report?: ConnectReport
   readonly faults?: ConnectFaults
   /** Columns relations go through; indexed. */

@@ -110,6 +110,8 @@ export interface PassOptions {
   readonly priority?: Priority
   /** Instead of the stream's own first state. */
   readonly startState?: unknown
+  /** Someone waits for its end. */
+  readonly isWaitedFor?: boolean
 }
 
 /** One pass of one stream; ends when the source has nothing more for now. */
@@ -127,6 +129,7 @@ export async function runPass(
   const context: SyncContext<unknown> = {
     ...readContext(options, book, stream.name, pass.priority ?? stream.priority),
     state: stored ?? pass.startState ?? null,
+    isWaitedFor: pass.isWaitedFor ?? false,
   }
   const onMisfit = misfitWarnings(context.log.warn)
   let buffer: Landable[] = []

@@ -1,4 +1,5 @@
 /** A declared stream as one in code: the runtime knows only one kind. */
+import { copyStream } from '../copy/stream.ts'
 import type { AnyStream, Stream } from '../define/index.ts'
 import { restStream } from './rest/stream.ts'
 import { singerStream } from './singer/stream.ts'
@@ -6,8 +7,14 @@ import { singerStream } from './singer/stream.ts'
 const made = new WeakMap<AnyStream, Stream>()
 
 export function streamOf(declared: AnyStream): Stream {
-  if (!('rest' in declared || 'singer' in declared)) return declared
-  const known = made.get(declared) ?? ('rest' in declared ? restStream(declared) : singerStream(declared))
+  if ('rest' in declared) return once(declared, () => restStream(declared))
+  if ('copy' in declared) return once(declared, () => copyStream(declared))
+  if ('singer' in declared) return once(declared, () => singerStream(declared))
+  return declared
+}
+
+function once(declared: AnyStream, make: () => Stream): Stream {
+  const known = made.get(declared) ?? make()
   made.set(declared, known)
   return known
 }

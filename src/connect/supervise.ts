@@ -22,7 +22,7 @@ async function assertUsable(options: RunConnectorOptions): Promise<void> {
   const { connector, log } = options
   const context = sourceContext(options, options.budgets ?? new BudgetBook(), 'check', 'on-demand')
   try {
-    const problems = await checkConnector(connector, context)
+    const problems = (await checkConnector(connector, context)).filter(({ isBlocking }) => isBlocking !== false)
     const [first] = problems
     if (first === undefined) return
     throw new SourceError({

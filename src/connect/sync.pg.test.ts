@@ -32,6 +32,10 @@ async function setUp(canReadOne: boolean) {
   const server = await startFixtureServer(({ path, query }) => {
     if (path === '/units') {
       queries.push(query)
+      if (query.size !== undefined) {
+        const after = [...source.values()].filter(({ id }) => id > Number(query.after ?? 0))
+        return { body: after.slice(0, Number(query.size)) }
+      }
       return { body: [...source.values()].filter(({ at }) => at >= Number(query.since ?? 0)) }
     }
     const unit = source.get(Number(path.split('/')[2]))
@@ -77,6 +81,25 @@ test('a dry run says what would be written and writes nothing, not even where it
   await using at = await setUp(true)
   expect(await syncStream(at.run, at.stream, at.book, { kind: 'next' }, true)).toEqual({ written: 6, rejected: 0 })
   expect([await at.names(), await at.checkpoints()]).toEqual([[], []])
+})
+
+test('a dry run of a listing of several pages does not take the first ones for gone', async () => {
+  await using at = await setUp(true)
+  await runPass(at.run, at.stream, at.book)
+  at.source.set(1, { id: 1, name: 'New 1', at: T0 })
+  const [paged] = defineConnector({
+    name: 'shop',
+    http: { baseUrl: 'http://127.0.0.1' },
+    streams: [
+      rest({
+        table: units,
+        list: { path: '/units', paging: { by: 'keyset', parameter: 'after', size: { parameter: 'size', value: 2 } } },
+        sweep: { everyMs: DAY },
+      }),
+    ],
+  }).streams
+  if (paged === undefined) throw new Error('no stream')
+  expect(await syncStream(at.run, paged, at.book, { kind: 'full' }, true)).toEqual({ written: 1, rejected: 0 })
 })
 
 test('all of it, what changed since a time, or some records are read without moving the checkpoint', async () => {

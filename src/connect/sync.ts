@@ -77,14 +77,30 @@ export async function syncStream(
 ): Promise<Landed> {
   const { connector, pool } = options
   if (extent.kind === 'keys') return readKeys(options, declared, book, extent.keys, dry)
-  if (extent.kind === 'next') return runPass(options, declared, book, { dry, priority: 'on-demand' })
   const stream = streamOf(declared)
+  if (stream.isConsuming === true && (dry || extent.kind !== 'next')) {
+    throw cannot(
+      connector.name,
+      stream.name,
+      'besides its own run',
+      'Read what is next; to read all of it anew, drop its replication slot at the source.',
+    )
+  }
+  if (extent.kind === 'next') {
+    return runPass(options, declared, book, { dry, priority: 'on-demand', isWaitedFor: true })
+  }
   if (extent.kind === 'since' && stream.stateSince === undefined) {
     throw cannot(connector.name, stream.name, 'since a time', 'Read all of it: --full.')
   }
   const stateName = `${stream.name}#${extent.kind}`
-  const startState = extent.kind === 'since' ? stream.stateSince?.(extent.ms) : null
-  const landed = await runPass(options, declared, book, { dry, stateName, startState, priority: 'backfill' })
+  const startState = extent.kind === 'since' ? stream.stateSince?.(extent.ms) : (stream.stateFull?.() ?? null)
+  const landed = await runPass(options, declared, book, {
+    dry,
+    stateName,
+    startState,
+    priority: 'backfill',
+    isWaitedFor: true,
+  })
   // Whole: the next one begins anew.
   if (!dry) {
     await pool.query('delete from rescore.connector_state where connector = $1 and stream = $2', [

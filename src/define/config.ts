@@ -13,12 +13,17 @@ export interface ProjectConfig {
   /** Where webhooks of connectors are listened for. Missing: nowhere. */
   readonly webhooks?: WebhookListener | undefined
   readonly backfill?: BackfillSpec | undefined
+  /** Who brings changes of the database into Kafka. Missing: Rescore. */
+  readonly capture?: CapturedBy | undefined
 }
 
 export interface BackfillSpec {
   /** A deployment that makes more rows of an entity stale than this recomputes them only once it is approved. */
   readonly approveAbove: number
 }
+
+/** `debezium`: topics that a Debezium connector writes are read, and Rescore opens no replication slot of its own. */
+export type CapturedBy = 'rescore' | 'debezium'
 
 export interface WebhookListener {
   readonly port: number
@@ -35,6 +40,7 @@ export interface ProjectSpec {
   readonly webhooks?: WebhookListener
   /** Default: to be approved above 100,000 rows of an entity. */
   readonly backfill?: BackfillSpec
+  readonly capture?: CapturedBy
 }
 
 function isFeature(value: unknown): value is AnyFeature {
@@ -47,6 +53,6 @@ export function defineConfig(spec: ProjectSpec): ProjectConfig {
   const features = spec.features.flatMap((entry) =>
     isFeature(entry) ? [entry] : Object.values(entry).filter(isFeature),
   )
-  const { connectors = [], models = [], deliver = [], webhooks, backfill } = spec
-  return { connectors, features: [...new Set(features)], models, deliver, webhooks, backfill }
+  const { connectors = [], models = [], deliver = [], webhooks, backfill, capture } = spec
+  return { connectors, features: [...new Set(features)], models, deliver, webhooks, backfill, capture }
 }

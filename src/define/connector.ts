@@ -2,19 +2,14 @@
  * A connector: pulls records out of a source into source tables. Its streams are declared (`rest`, level 1) or written
  * as generators of messages (`defineStream`, level 2); the runtime (src/connect) does all the rest.
  */
+import type { CopyStream } from './copy.ts'
 import type { HttpRequest, HttpSettings } from './http.ts'
 import type { RestStream } from './rest.ts'
 import type { SingerStream } from './singer.ts'
-import type { Budget, SourceContext, Stream } from './stream.ts'
+import type { Budget, ConnectorProblem, SourceContext, Stream } from './stream.ts'
 import type { WebhookReceiver } from './webhook.ts'
 
-export type AnyStream = Stream | RestStream | SingerStream
-
-export interface ConnectorProblem {
-  readonly code: string
-  readonly message: string
-  readonly mend: string
-}
+export type AnyStream = Stream | RestStream | CopyStream | SingerStream
 
 export interface Connector {
   readonly name: string

@@ -52,6 +52,8 @@ export interface HttpRequest {
 }
 
 export interface HttpAnswer {
+  /** Where it was answered, after redirects. */
+  readonly url?: string
   readonly status: number
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>
@@ -75,6 +77,12 @@ export interface HttpFailure {
 export interface HttpSettings {
   readonly baseUrl: string
   readonly auth?: HttpAuth
+  /**
+   * Hosts (`crm.internal`), addresses and networks (`10.0.0.0/8`) of one's own that may be reached, over plain HTTP too.
+   * Without it: public addresses over https, judged when they are connected to, and this machine where the base URL says
+   * so (127.0.0.1, localhost). Redirects and next links to elsewhere are held to the same.
+   */
+  readonly allow?: readonly string[]
   /** Sent with every call to the base URL's origin. */
   readonly headers?: Readonly<Record<string, string>>
   /** Of one attempt, whole body included; default 30 s. */

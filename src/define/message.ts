@@ -29,6 +29,8 @@ export type Message<S> =
       readonly row: SourceRow
       /** A column that only grows at the source: a stored row with a greater value is newer and is left as it is. */
       readonly newerBy?: string
+      /** Only where the record is stored already: what came of it is not the whole of it. */
+      readonly isPartial?: boolean
     }
   /**
    * The record is gone from the source. `key` holds the key columns. `privacy` also removes what was set aside of it
@@ -76,7 +78,14 @@ export type Message<S> =
    * The listing is whole: rows of `table` whose key was never `listed` in it are deleted. For keys of any type. Other
    * listings of the table are forgotten with it, unless `keepsOthers`.
    */
-  | { readonly op: 'unlisted'; readonly table: Table; readonly listing: string; readonly keepsOthers?: boolean }
+  | {
+      readonly op: 'unlisted'
+      readonly table: Table
+      readonly listing: string
+      readonly keepsOthers?: boolean
+      /** Share of the rows that may go; beyond it none does, and the pass fails. Ten always may. Default 0.5. */
+      readonly mayRemove?: number
+    }
   /** One record that cannot be landed: kept in rescore.reject with its reason; the run goes on. */
   | {
       readonly op: 'reject'

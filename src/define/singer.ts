@@ -25,6 +25,8 @@ export interface SingerStreamSpec {
   readonly replication?: { readonly method: ReplicationMethod; readonly key?: string }
   /** Streams the tap must read along with this one (a parent); their records are passed over. */
   readonly along?: readonly string[]
+  /** The name its records come under, where it is none of those of the catalog. */
+  readonly emits?: string
   /** Pause between runs; default 15 min. */
   readonly everyMs?: number
   readonly priority?: Priority
@@ -78,9 +80,16 @@ const SECRET_NAME =
 /** Shorter ones would blot out ordinary words. */
 const SHORTEST_SECRET = 4
 
+/** The password of an address, wherever it stands. */
+const IN_ADDRESS = /^[a-z][a-z0-9+.-]*:\/\/[^\s/@]*?:([^\s/@]+)@/i
+
 /** Texts of a configuration that are secret by the name they stand under, or by that of what holds them. */
 export function configSecrets(config: unknown, isSecret = false): readonly string[] {
-  if (typeof config === 'string') return isSecret && config.length >= SHORTEST_SECRET ? [config] : []
+  if (typeof config === 'string') {
+    const password = IN_ADDRESS.exec(config)?.[1]
+    const found = [...(isSecret ? [config] : []), ...(password === undefined ? [] : [password])]
+    return found.filter((text) => text.length >= SHORTEST_SECRET)
+  }
   if (typeof config !== 'object' || config === null) return []
   return Object.entries(config).flatMap(([name, value]) => configSecrets(value, isSecret || SECRET_NAME.test(name)))
 }

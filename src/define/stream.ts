@@ -7,7 +7,6 @@
  * makes a run repeatable. (3) A state of unknown shape is refused, never restarted from scratch silently.
  */
 import type { z } from 'zod'
-import type { ConnectorProblem } from './connector.ts'
 import type { HttpAnswer, HttpRequest } from './http.ts'
 import type { Message, SourceRow } from './message.ts'
 import type { Table } from './table.ts'
@@ -61,11 +60,31 @@ export interface SourceContext {
   call<T>(options: CallOptions, attempt: (signal: AbortSignal) => Promise<CallResult<T>>): Promise<T>
 }
 
+export interface ConnectorProblem {
+  readonly code: string
+  readonly message: string
+  readonly mend: string
+  /** false: worth knowing, but nothing keeps the source from being read. */
+  readonly isBlocking?: boolean
+}
+
 export interface DueOptions {
   /** A source table, of any connector, and the column whose values are looked up. */
   readonly table: Table
   readonly column: string
   /** Most values answered. */
+  readonly limit: number
+}
+
+export interface AbsentOptions {
+  /** Its one key column is a bigint. */
+  readonly table: Table
+  /** Exclusive; null: from the lowest key. */
+  readonly after: bigint | null
+  /** Inclusive; null: to the highest key. */
+  readonly upTo: bigint | null
+  readonly present: readonly bigint[]
+  /** Most keys answered, the lowest first. */
   readonly limit: number
 }
 
@@ -77,11 +96,20 @@ export interface ReadContext extends SourceContext {
    * come; the longest due first.
    */
   due(options: DueOptions): Promise<readonly string[]>
+  /**
+   * Keys of stored rows of a range that are not among `present`, ascending. That a list leaves a record out is a
+   * suspicion and no more: read it by id before it is deleted.
+   */
+  absent(options: AbsentOptions): Promise<readonly bigint[]>
+  /** Rows of a source table. */
+  size(table: Table): Promise<number>
 }
 
 export interface SyncContext<S> extends ReadContext {
   /** null: never run before, so load everything. */
   readonly state: S | null
+  /** Someone waits for the end of this pass: it ends as soon as the source has nothing more for now. */
+  readonly isWaitedFor: boolean
 }
 
 export interface StreamState<S> {
@@ -101,6 +129,11 @@ export interface Stream<S = unknown> {
   readonly state: StreamState<S>
   /** Whose calls go first when the budget is short. Default: incremental. */
   readonly priority?: Priority | undefined
+  /**
+   * What is read is read once: the source gives it up when it is landed. Read by its own run alone, never dry, from the
+   * start or since a time.
+   */
+  readonly isConsuming?: boolean
   /** Pause between two runs that found nothing to wait for. */
   readonly everyMs: number
   /** One pass: ends when the source has nothing more for now. */
@@ -114,6 +147,8 @@ export interface Stream<S = unknown> {
   check?(context: SourceContext): Promise<readonly ConnectorProblem[]>
   /** The state from which a run reads everything modified since then: for `rescore sync --since`. */
   stateSince?(ms: number): S
+  /** The state from which a run reads everything: for `rescore sync --full`. Default: none, as if it had never run. */
+  stateFull?(): S
 }
 
 /** Fixes the types of one stream's state. */

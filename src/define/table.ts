@@ -4,6 +4,12 @@
  */
 import type { Column, Columns } from './column.ts'
 
+/** Rows of a table are about the record of another whose one-column key stands in `column`. */
+export interface About {
+  readonly column: string
+  readonly table: Table
+}
+
 export interface Table<C extends Columns = Columns> {
   readonly schema: string
   readonly name: string
@@ -12,6 +18,8 @@ export interface Table<C extends Columns = Columns> {
   readonly columns: C
   /** Primary key columns, in order. */
   readonly key: readonly string[]
+  /** Whose records its rows are about: they are erased with them, and do not come back. */
+  readonly about: readonly About[]
 }
 
 export interface TableSpec<C extends Columns> {
@@ -19,6 +27,11 @@ export interface TableSpec<C extends Columns> {
   readonly name: `${string}.${string}`
   readonly columns: C
   readonly key: (keyof C & string) | readonly (keyof C & string)[]
+  /**
+   * Column to the table whose record a row is about, for tables that have nothing of their own to tell: associations,
+   * histories. `rescore erase` takes their rows along.
+   */
+  readonly about?: { readonly [K in keyof C & string]?: Table }
 }
 
 /** @throws TypeError when the name has no schema or a key column is not declared */
@@ -36,7 +49,16 @@ export function defineTable<const C extends Columns>(spec: TableSpec<C>): Table<
       )
     }
   }
-  return { schema, name, id: spec.name, columns: spec.columns, key }
+  const about = Object.entries(spec.about ?? {}).flatMap(([column, table]: readonly [string, Table | undefined]) => {
+    if (table === undefined) return []
+    if (!Object.hasOwn(spec.columns, column) || table.key.length !== 1) {
+      throw new TypeError(
+        `Table '${spec.name}' cannot be about '${table.id}' by '${column}': a column and a one-column key.`,
+      )
+    }
+    return [{ column, table }]
+  })
+  return { schema, name, id: spec.name, columns: spec.columns, key, about }
 }
 
 /** The declaration of one column; throws where a JavaScript user misspelt it. */

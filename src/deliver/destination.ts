@@ -2,7 +2,7 @@
 import type { BudgetBook } from '../connect/budget.ts'
 import { sourceContext } from '../connect/context.ts'
 import type { RunConnectorOptions } from '../connect/options.ts'
-import type { Resolver } from '../connect/outgoing/request.ts'
+import type { Resolver } from '../connect/outgoing/guard.ts'
 import type { Pool } from '../db/pool.ts'
 import { type Delivery, type DeliveryOutcome, type DeliveryRecord, defineConnector } from '../define/index.ts'
 import { tableDestination } from './table.ts'

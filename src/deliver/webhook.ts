@@ -59,13 +59,7 @@ function judged(key: string, status: number, retryAfter: string | undefined, now
 export function webhookDestination(delivery: WebhookDelivery, options: DestinationOptions): Destination {
   const { url, secret, allow, entity, concurrency } = delivery
   const { signal, resolver, clock = Date } = options
-  const port = URL.canParse(url) ? Number(new URL(url).port) : 0
-  const send: Outgoing = createOutgoing({
-    allow,
-    // Named by the project itself.
-    ports: port === 0 ? [] : [port],
-    ...(resolver === undefined ? {} : { resolver }),
-  })
+  const send: Outgoing = createOutgoing({ allow, ...(resolver === undefined ? {} : { resolver }) })
 
   async function one(record: DeliveryRecord): Promise<Tried> {
     const { key } = record

@@ -2,6 +2,7 @@
  * How every stream of every connector is doing.
  * Invariant: read-only; a stream that has never run is in it too.
  */
+import { SLOT_NOTE, type SlotNote } from '../copy/state.ts'
 import { type Pool, quoteTable } from '../db/pool.ts'
 import type { Connector } from '../define/index.ts'
 
@@ -20,6 +21,8 @@ export interface StreamReport {
   readonly lastError: string | null
   /** Fields of the source that are new to it, gone or of another type since it was first read. */
   readonly drift: readonly string[]
+  /** What the stream's replication slot keeps at its source, and since when that is known; null: it has none. */
+  readonly sourceSlot: { readonly slot: string; readonly retainedBytes: number; readonly at: string } | null
 }
 
 interface StatusRow {
@@ -37,6 +40,16 @@ const STATUS = `select last_read_at::text as "lastReadAt", extract(epoch from cl
 const DRIFT = `select field || case when gone_at is not null then ' is gone' else ': ' || former_type || ' → ' || type end as text
   from rescore.source_field where connector = $1 and source_table = any($2) and (gone_at is not null or former_type is not null)
   order by field`
+
+const SLOT = 'select value from rescore.connector_memory where connector = $1 and stream = $2 and name = $3'
+
+async function readSourceSlot(pool: Pool, connector: string, stream: string): Promise<StreamReport['sourceSlot']> {
+  const { rows } = await pool.query<{ value: string }>(SLOT, [connector, stream, SLOT_NOTE])
+  const [note] = rows
+  if (note === undefined) return null
+  const { slot, retainedBytes, atMs }: SlotNote = JSON.parse(note.value)
+  return { slot, retainedBytes, at: new Date(atMs).toISOString() }
+}
 
 async function countRows(pool: Pool, tables: readonly string[]): Promise<number | null> {
   let rows = 0
@@ -74,6 +87,7 @@ async function reportStream(
     budgets: (found?.budgets ?? []).map(({ key, calls, used }) => `${key} ${Math.max(0, calls - used)}/${calls}`),
     lastError: found?.lastError ?? null,
     drift: drift.rows.map(({ text }) => text),
+    sourceSlot: await readSourceSlot(pool, connector, stream),
   }
 }
 

@@ -4,9 +4,11 @@
  * of a cluster that cannot be reached.
  */
 import type { Admin } from 'kafkajs'
+import type { CapturedBy } from '../define/index.ts'
 import { asError, isRescoreError } from '../errors.ts'
 import { withAdmin } from '../log/kafka/admin.ts'
 import { missingVersions, readApiVersions } from '../log/kafka/api-versions.ts'
+import { theirTopic } from '../log/kafka/connect-topics.ts'
 import { kafkaError } from '../log/kafka/errors.ts'
 import type { KafkaSettings } from '../log/kafka/settings.ts'
 import { groupId } from '../log/kafka/topics.ts'
@@ -19,6 +21,8 @@ export interface KafkaDoctorOptions {
   readonly tables: readonly string[]
   /** Names of the stages that worker processes share. */
   readonly stages: readonly string[]
+  /** Who writes the topics. Default: Rescore. */
+  readonly writer?: CapturedBy | undefined
   readonly signal: AbortSignal
   /** Milliseconds since 1970. */
   readonly now?: () => number
@@ -29,13 +33,16 @@ const HOUR_MS = 3_600_000
 const SKEW_MS = 5_000
 const APPLY = 'rescore topics --apply'
 
-type Context = Required<KafkaDoctorOptions> & { readonly admin: Admin; readonly topics: readonly TopicReport[] }
+type Context = Required<Omit<KafkaDoctorOptions, 'writer'>> & {
+  readonly admin: Admin
+  readonly topics: readonly TopicReport[]
+}
 type Check = (context: Context) => Promise<readonly Problem[]> | readonly Problem[]
 
 const hours = (ms: number) => `${(ms / HOUR_MS).toFixed(1)} h`
 const names = (reports: readonly TopicReport[]) => reports.map(({ spec }) => spec.name).join(', ')
 
-const login: Check = ({ settings }) => {
+export function loginProblems({ settings }: Pick<KafkaDoctorOptions, 'settings'>): readonly Problem[] {
   const isOpen = settings.tls === null && ['plain', 'oauthbearer'].includes(settings.sasl?.mechanism ?? '')
   if (!isOpen) return []
   const message = `KAFKA_SASL=${settings.sasl?.mechanism} without TLS sends the secret in clear text.`
@@ -76,7 +83,7 @@ const declared: Check = ({ topics }) => {
 }
 
 /** Writes wait for all copies in sync (acks = all): how many that must be, and how many there are. */
-const copies: Check = ({ topics }) => {
+export function copyProblems({ topics }: { readonly topics: readonly TopicReport[] }): readonly Problem[] {
   const present = topics.flatMap((report) => (report.state === null ? [] : [{ report, state: report.state }]))
   const least = (config: Readonly<Record<string, string>>) => Number(config['min.insync.replicas'] ?? 1)
   const of = (choose: (entry: (typeof present)[number]) => boolean) =>
@@ -164,14 +171,17 @@ const groups: Check = async ({ admin, settings, stages }) => {
 }
 
 const CHECKS: readonly (readonly [string, Check])[] = [
-  ['kafka login', login],
+  ['kafka login', loginProblems],
   ['kafka versions', versions],
   ['kafka topics', declared],
-  ['kafka copies', copies],
+  ['kafka copies', copyProblems],
   ['kafka retention', retention],
   ['kafka clock', clock],
   ['kafka groups', groups],
 ]
+
+/** What concerns only who writes the topics. */
+const OF_A_WRITER = ['kafka copies', 'kafka retention']
 
 function asProblem(check: string, error: unknown): Problem {
   const known = isRescoreError(error) ? error : kafkaError(asError(error), check)
@@ -179,7 +189,7 @@ function asProblem(check: string, error: unknown): Problem {
 }
 
 export async function examineKafka(options: KafkaDoctorOptions): Promise<readonly Problem[]> {
-  const { settings, tables, signal, now = Date.now } = options
+  const { settings, tables, signal, writer, now = Date.now } = options
   const log = { warn: () => undefined }
   try {
     await withAdmin(
@@ -190,9 +200,12 @@ export async function examineKafka(options: KafkaDoctorOptions): Promise<readonl
     )
     const patient = { log, role: 'doctor', patience: 'service', signal } as const
     return await withAdmin(settings, patient, 'looking at the topics', async (admin) => {
-      const topics = await reportTopics(admin, settings, tables)
+      const found = await reportTopics(admin, settings, tables)
+      const isTheirs = writer === 'debezium'
+      const topics = isTheirs ? found.map(theirTopic) : found
       const problems: Problem[] = []
       for (const [name, check] of CHECKS) {
+        if (isTheirs && OF_A_WRITER.includes(name)) continue
         try {
           problems.push(...(await check({ ...options, now, admin, topics })))
         } catch (error) {

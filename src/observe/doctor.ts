@@ -15,6 +15,7 @@ import type { ProjectConfig, Table } from '../define/index.ts'
 import { asError, isRescoreError } from '../errors.ts'
 import { filledTables } from '../graph/captured-tables.ts'
 import type { PathColumn } from '../graph/path-columns.ts'
+import { examineUnpublished } from './doctor-unpublished.ts'
 
 export interface Problem {
   readonly check: string
@@ -39,7 +40,7 @@ const CALL_TIMEOUT_MS = 15_000
 
 type Check = (options: DoctorOptions) => Promise<readonly Problem[]>
 
-const server: Check = async ({ pool }) => {
+const server: Check = async ({ pool, config }) => {
   const { rows } = await pool.query<{
     version: number
     wal_level: string
@@ -64,7 +65,8 @@ const server: Check = async ({ pool }) => {
       "alter system set wal_level = 'logical', then restart PostgreSQL.",
     )
   }
-  if (!row.may) add('privileges', 'The role may not read the replication slot.', 'alter role current_user replication;')
+  if (!row.may && config.capture !== 'debezium')
+    add('privileges', 'The role may not read the replication slot.', 'alter role current_user replication;')
   if (!row.create) add('privileges', 'The role may not create schemas.', 'grant create on database … to the role;')
   if (row.keep === '-1') {
     add(
@@ -84,7 +86,8 @@ const CHECK_OF: Readonly<Record<string, string>> = {
 }
 
 const watched: Check = async ({ pool, config, tables, publication }) => {
-  const found = await examineTables(pool, tables, { publication, filled: filledTables(config) })
+  const ours = config.capture === 'debezium' ? null : publication
+  const found = await examineTables(pool, tables, { publication: ours, filled: filledTables(config) })
   return found.map(({ code, message, mend }) => ({ check: CHECK_OF[code] ?? 'tables', message, mend }))
 }
 
@@ -106,7 +109,9 @@ const indexes: Check = async ({ pool, paths }) => {
   }))
 }
 
-const slotState: Check = async ({ pool, slot }) => {
+const slotState: Check = async ({ pool, slot, config }) => {
+  // Whether it is there and whole, doctor-debezium.ts tells.
+  const isTheirs = config.capture === 'debezium'
   const { rows } = await pool.query<{
     active: boolean
     wal_status: string | null
@@ -120,6 +125,7 @@ const slotState: Check = async ({ pool, slot }) => {
   )
   const [row] = rows
   if (row === undefined) {
+    if (isTheirs) return []
     return [
       {
         check: 'slot',
@@ -129,7 +135,7 @@ const slotState: Check = async ({ pool, slot }) => {
     ]
   }
   const problems: Problem[] = []
-  if (row.wal_status === 'lost' || row.reason !== null) {
+  if (!isTheirs && (row.wal_status === 'lost' || row.reason !== null)) {
     problems.push({
       check: 'slot',
       message: `The slot '${slot}' was invalidated (${row.reason ?? row.wal_status}).`,
@@ -143,7 +149,7 @@ const slotState: Check = async ({ pool, slot }) => {
       message: `The slot '${slot}' holds back ${gigabytes} GiB of WAL${row.active ? '' : ' and nothing reads it'}.`,
       mend: row.active
         ? 'See rescore status for the stage that is behind.'
-        : 'rescore start; or drop the slot if it is not wanted any more.',
+        : `${isTheirs ? 'Start the connector' : 'rescore start'}; or drop the slot if it is not wanted any more.`,
     })
   }
   return problems
@@ -208,6 +214,7 @@ const CHECKS: readonly (readonly [string, Check])[] = [
   ['tables', watched],
   ['indexes', indexes],
   ['slot', slotState],
+  ['too large for Kafka', ({ pool }) => examineUnpublished(pool)],
   ['models', modelFiles],
   ['connectors', connectors],
 ]

@@ -1,12 +1,14 @@
 /**
  * Waits until everything committed before the call is in the classifications.
  *
- * Invariant: no sleeping and no polling: a barrier message in the write-ahead log makes every stage commit its reflected
- * position, and each such commit notifies. LISTEN comes before the first look, so no notification can fall between.
+ * Invariants: no sleeping and no polling: a barrier message in the write-ahead log makes every stage commit its reflected
+ * position, and each such commit notifies. LISTEN comes before the first look, so no notification can fall between. Who
+ * waits before there is anybody to wait for is heard all the same: a slot that is there keeps the barrier, and whoever
+ * makes one sends a barrier behind it.
  */
 import { randomUUID } from 'node:crypto'
 import { formatLsn, parseLsn } from '../db/lsn.ts'
-import { createClient } from '../db/pool.ts'
+import { createClient, type Queryable } from '../db/pool.ts'
 import { RescoreError } from '../errors.ts'
 import { BARRIER_PREFIX, WHOLE } from '../log/log.ts'
 
@@ -39,25 +41,31 @@ export async function waitUntilReflected({ url, timeoutMs, signal }: WaitOptions
     const target = parseLsn(rows[0]?.lsn ?? '0/0')
     await client.query('select pg_logical_emit_message(true, $1, $2)', [BARRIER_PREFIX, randomUUID()])
     for (;;) {
-      const found = await client.query<{ stage: string; reflected: string }>(
-        'select stage, reflected_lsn::text as reflected from rescore.stage_position where topic = $1',
-        [WHOLE.topic],
-      )
-      if (found.rows.length === 0) throw noStages()
-      const behind = found.rows.filter((row) => parseLsn(row.reflected) < target)
-      if (behind.length === 0) return { lsn: formatLsn(target), ms: performance.now() - startedMs }
+      const reflected = await readReflected(client)
+      const behind = [...reflected].filter(([, lsn]) => lsn < target)
+      if (reflected.size > 0 && behind.length === 0) {
+        return { lsn: formatLsn(target), ms: performance.now() - startedMs }
+      }
       signal.throwIfAborted()
-      if (deadline.aborted)
-        throw timedOut(
-          timeoutMs,
-          target,
-          behind.map((row) => `${row.stage} at ${row.reflected}`),
-        )
+      if (deadline.aborted) throw reflected.size === 0 ? noStages(timeoutMs) : timedOut(timeoutMs, target, behind)
       await gate.passed()
     }
   } finally {
     await client.end()
   }
+}
+
+/** By stage; empty while none has ever run, on a database without our tables, too. */
+async function readReflected(client: Queryable): Promise<ReadonlyMap<string, bigint>> {
+  const { rows: tables } = await client.query<{ is_there: boolean }>(
+    `select to_regclass('rescore.stage_position') is not null as is_there`,
+  )
+  if (tables[0]?.is_there !== true) return new Map()
+  const { rows } = await client.query<{ stage: string; reflected: string }>(
+    'select stage, reflected_lsn::text as reflected from rescore.stage_position where topic = $1',
+    [WHOLE.topic],
+  )
+  return new Map(rows.map(({ stage, reflected }) => [stage, parseLsn(reflected)]))
 }
 
 /** Opened by each notification; one that comes while nobody waits is kept. */
@@ -88,20 +96,21 @@ class Gate {
   }
 }
 
-function noStages(): RescoreError {
+function noStages(timeoutMs: number): RescoreError {
   return new RescoreError({
     code: 'CLI_NO_STAGES',
     fate: 'stop',
-    message: 'No stage has ever run on this database, so nothing will be reflected.',
+    message: `No stage has ever run on this database, and none came within ${timeoutMs / 1000} s, so nothing is reflected.`,
     mend: 'Start the service: rescore start (or rescore dev).',
   })
 }
 
-function timedOut(timeoutMs: number, target: bigint, behind: readonly string[]): RescoreError {
+function timedOut(timeoutMs: number, target: bigint, behind: readonly (readonly [string, bigint])[]): RescoreError {
+  const where = behind.map(([stage, lsn]) => `${stage} at ${formatLsn(lsn)}`)
   return new RescoreError({
     code: 'CLI_WAIT_TIMEOUT',
     fate: 'stop',
-    message: `Not reflected up to ${formatLsn(target)} within ${timeoutMs / 1000} s: ${behind.join(', ')}.`,
+    message: `Not reflected up to ${formatLsn(target)} within ${timeoutMs / 1000} s: ${where.join(', ')}.`,
     mend: 'See `rescore status` for what holds it up; wait longer with --timeout 5m.',
   })
 }

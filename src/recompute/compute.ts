@@ -13,6 +13,7 @@ import type { FeatureMove } from '../log/stage.ts'
 import { type Inputs, withStrictInputs } from './inputs.ts'
 import type { Aside, LoadedRow } from './load.ts'
 import { type FeatureProgram, type Program, reachableFrom } from './program.ts'
+import type { EntityTally } from './tally.ts'
 import { areEqual, type Checked, checkValue, type Refusal } from './value.ts'
 
 export interface Failure extends Refusal {
@@ -131,7 +132,13 @@ function inputsJson(inputs: Inputs): string | null {
 }
 
 /** @throws RescoreError FEATURE_UNDECLARED_INPUT in strict mode */
-export function computeRow(program: Program, row: LoadedRow, demand: Demand, isStrict: boolean): Computed {
+export function computeRow(
+  program: Program,
+  row: LoadedRow,
+  demand: Demand,
+  isStrict: boolean,
+  tally: EntityTally | null = null,
+): Computed {
   const values = [...row.stored]
   const moves: FeatureMove[] = []
   const forced = flagsOf(demand.forced, program.features.length)
@@ -146,6 +153,7 @@ export function computeRow(program: Program, row: LoadedRow, demand: Demand, isS
     }
     const checked = call(feature, inputs, isStrict)
     computed += 1
+    if (tally !== null) tally.computed[bit] = (tally.computed[bit] ?? 0) + 1
     neededCount += needed[bit] ?? 0
     const { name } = feature.node.feature
     if ('refusal' in checked) {
@@ -155,6 +163,7 @@ export function computeRow(program: Program, row: LoadedRow, demand: Demand, isS
     const stored = row.stored[bit] ?? null
     if (isCutOff(feature, row, checked.value, stored)) continue
     values[bit] = checked.value
+    if (tally !== null) tally.moved[bit] = (tally.moved[bit] ?? 0) + 1
     moves.push({ feature: name, from: stored, to: checked.value })
     if (isPlanted('readers-forgotten')) continue
     for (const reader of feature.node.readers) {

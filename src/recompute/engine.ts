@@ -19,6 +19,7 @@ import { type LoadedRow, Loader } from './load.ts'
 import type { Outcome } from './outcome.ts'
 import { compileProgram, type Program, reachableFrom } from './program.ts'
 import { statement } from './statement.ts'
+import type { EntityTally } from './tally.ts'
 import { Writer } from './write.ts'
 
 const PIECE = 1_000
@@ -87,8 +88,10 @@ export class Engine {
   readonly #held: Held
   readonly #before: ComputedBefore
   readonly #isStrict: boolean
+  readonly #tally: EntityTally | null
 
-  constructor(node: EntityNode, isStrict: boolean) {
+  constructor(node: EntityNode, isStrict: boolean, tally: EntityTally | null = null) {
+    this.#tally = tally
     this.node = node
     this.program = compileProgram(node)
     this.#loader = new Loader(this.program)
@@ -147,7 +150,7 @@ export class Engine {
       // Put aside, and still for the same reason.
       if (row.aside !== null && demand.forced === 0n) return []
       const needed = demand.needed & ~(dirty?.done ?? 0n)
-      const computed = computeRow(this.program, row, { ...demand, needed }, this.#isStrict)
+      const computed = computeRow(this.program, row, { ...demand, needed }, this.#isStrict, this.#tally)
       counters.computed += computed.computed
       counters.needed += computed.needed
       return [{ row, dirty, computed }]

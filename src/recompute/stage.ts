@@ -17,6 +17,7 @@ import { type Counters, Engine, type Task } from './engine.ts'
 import { makeStale, readEpochs } from './epochs.ts'
 import type { Outcome } from './outcome.ts'
 import { Sweeper } from './sweep.ts'
+import type { FeatureTally } from './tally.ts'
 import { resolveTraces } from './traces.ts'
 
 /** A planned batch, and what applying it came to. */
@@ -40,6 +41,7 @@ export interface RecomputeStageOptions {
   readonly strict: boolean
   /** A deployment that makes more rows of an entity stale leaves them to a backfill, to be approved. Default: 100,000. */
   readonly approveAbove?: number | undefined
+  readonly tally?: FeatureTally | undefined
 }
 
 /** One batch that affects more entities than this leaves them to the sweep, so that no transaction grows without bound. */
@@ -68,11 +70,13 @@ class Recompute implements RecomputeStage {
   readonly #sweeper: Sweeper
   #hasMadeStale = false
 
-  constructor({ graph, report, strict, approveAbove = APPROVE_ABOVE }: RecomputeStageOptions) {
+  constructor({ graph, report, strict, approveAbove = APPROVE_ABOVE, tally }: RecomputeStageOptions) {
     this.#approveAbove = approveAbove
     this.#graph = graph
     this.#report = report
-    this.#engines = new Map([...graph.entities].map(([name, node]) => [name, new Engine(node, strict)]))
+    this.#engines = new Map(
+      [...graph.entities].map(([name, node]) => [name, new Engine(node, strict, tally?.of(name) ?? null)]),
+    )
     this.#sweeper = new Sweeper([...this.#engines.values()].map(({ program }) => program))
   }
 

@@ -1,7 +1,10 @@
 /** Every connector that is held to the kit; a new one is added here and by a test of its own. */
 import type { ConformanceSpec } from '../../src/conformance/index.ts'
+import { singerSpec } from '../singer/conformance.ts'
+import { whyNoPython } from '../singer/python.ts'
 import { acmeFixture } from './acme.ts'
 import { acme } from './acme-connector.ts'
+import { filesSpec } from './files.ts'
 import { hubspotSpec } from './hubspot.ts'
 
 export const SPECS: readonly ConformanceSpec[] = [
@@ -11,4 +14,6 @@ export const SPECS: readonly ConformanceSpec[] = [
     connector: ({ url, secret }) => acme({ url, token: secret }),
     fixture: acmeFixture,
   },
+  ...(whyNoPython === undefined ? [singerSpec()] : []),
+  filesSpec,
 ]

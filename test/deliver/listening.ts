@@ -1,5 +1,6 @@
 /** The endpoint for webhooks before a database and a simulated portal, on one clock, and calls as HubSpot signs them. */
 import { createHash, createHmac } from 'node:crypto'
+import { standardTypes } from '../../connectors/hubspot/schemas.ts'
 import { hubspotWebhooks } from '../../connectors/hubspot/webhooks.ts'
 import { startWebhookServer, type WebhookServer } from '../../src/connect/hooks/server.ts'
 import { takeEvents } from '../../src/connect/hooks/take.ts'
@@ -21,7 +22,7 @@ export interface At extends AsyncDisposable {
 export async function listening({ acceptV1 = false, maxHeldBytes = 16_777_216 } = {}): Promise<At> {
   const webhooks = { clientSecret: SECRET, publicUrl: PUBLIC, acceptV1 }
   const hubspot = await setUpHubspot({ webhooks })
-  const receiver = hubspotWebhooks(webhooks, ['companies', 'contacts', 'deals'])
+  const receiver = hubspotWebhooks(webhooks, standardTypes(['companies', 'contacts', 'deals']))
   const at = { statements: 0, failing: false }
   const server = await startWebhookServer({
     port: 0,

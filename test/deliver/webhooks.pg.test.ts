@@ -40,6 +40,17 @@ const REFUSED: readonly [string, number, string, Record<string, string>, string?
     { ...v3(BODY, { atMs: T0 - 301_000 }), 'x-hubspot-request-timestamp': String(T0) },
   ],
   ['one signed for another host', 401, BODY, v3(BODY, { url: 'https://evil.example.com/hubspot' })],
+  [
+    'one signed for another host, which the call says it came to',
+    401,
+    BODY,
+    {
+      ...v3(BODY, { url: 'https://evil.example.com/hubspot' }),
+      'x-forwarded-host': 'evil.example.com',
+      'x-forwarded-proto': 'https',
+      forwarded: 'host=evil.example.com;proto=https',
+    },
+  ],
   ['one signed for the host behind the proxy', 401, BODY, v3(BODY, { url: 'http://127.0.0.1/hubspot' })],
   ['one with a query that was not signed', 401, BODY, v3(BODY), '/hubspot?x=1'],
   ['another secret', 401, BODY, v3(BODY, { secret: 'another' })],
@@ -69,6 +80,8 @@ test('299 s is young enough; a signed query and its decoded characters are as Hu
 test('version 1 where it is asked for, and never in place of a version 3 that is wrong', async () => {
   await using at = await listening({ acceptV1: true })
   expect(await post(at, BODY, { ...v1(BODY), ...v3(BODY, { secret: 'another' }) })).toBe(401)
+  expect(await post(at, BODY, { ...v1(BODY), 'x-hubspot-signature-v3': '' })).toBe(401)
+  expect(await post(at, BODY, { ...v1(BODY), 'x-hubspot-signature-version': 'v2' })).toBe(401)
   expect(await post(at, BODY.replace('c1', 'c2'), v1(BODY))).toBe(401)
   expect(await post(at, BODY, v1(BODY))).toBe(204)
   expect(await at.awake()).toEqual(['companies 1'])

@@ -6,7 +6,7 @@ import { createKafka, DefaultPartitioner } from '../../src/log/kafka/client.ts'
 import type { KafkaSettings } from '../../src/log/kafka/settings.ts'
 import { topicName } from '../../src/log/kafka/topics.ts'
 import { startLoad } from '../chaos/load.ts'
-import { calm, createChecker, slotOf, startIn } from '../chaos/running.ts'
+import { calm, createChecker, startIn } from '../chaos/running.ts'
 import { describeKafka, kafkaSettings } from '../support/kafka/kafka.ts'
 import { createTestDatabase, type TestDatabase } from '../support/pg.ts'
 import { createProject } from '../support/project-sql.ts'
@@ -62,7 +62,7 @@ describeKafka('over Kafka', ({ brokers, version }) => {
     await loaded(database, 12)
     await deleteTopic(kafka, EVENTS)
     await expect(startWorker(database, kafka, 'refused', ALL)).rejects.toMatchObject({ code: 'LOG_KAFKA_TOPIC_LOST' })
-    await resync(database.pool, slotOf(database))
+    await resync(database.pool)
     await using after = await startWorker(database, kafka, 'after', ALL)
     await calm(database)
     expect((await checker.check(database)).differences).toEqual([])
@@ -83,7 +83,7 @@ describeKafka('over Kafka', ({ brokers, version }) => {
     }
     // As a database that was restored to an earlier time has left them.
     for (const table of ['app.company', 'app.contact', EVENTS]) await publishFromTheFuture(kafka, table)
-    await resync(database.pool, slotOf(database))
+    await resync(database.pool)
     await using _after = await startWorker(database, kafka, 'after', ALL)
     await calm(database)
     await loaded(database, 14)
@@ -114,7 +114,7 @@ describeKafka('over Kafka', ({ brokers, version }) => {
       await expect(startWorker(database, elsewhere, 'elsewhere', ALL)).rejects.toMatchObject({
         code: 'CAPTURE_SWITCHED',
       })
-      await resync(database.pool, slotOf(database))
+      await resync(database.pool)
       await using _embedded = await startIn(database)
       await calm(database)
       await loaded(database, 16)
@@ -138,7 +138,7 @@ describeKafka('over Kafka', ({ brokers, version }) => {
         admin.createPartitions({ topicPartitions: [{ topic: topicName(kafka.prefix, EVENTS), count: 3 }] }),
       )
       await expect(startWorker(database, kafka, 'refused', ALL)).rejects.toMatchObject({ code: 'LOG_KAFKA_PARTITIONS' })
-      await resync(database.pool, slotOf(database))
+      await resync(database.pool)
       await using _after = await startWorker(database, kafka, 'after', ALL)
       await loaded(database, 17)
       await calm(database)

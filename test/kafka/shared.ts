@@ -3,6 +3,7 @@
  * Invariant: disposing ends all of them and waits for them.
  */
 import type { ProjectConfig } from '../../src/define/index.ts'
+import type { Faults } from '../../src/faults.ts'
 import type { KafkaSettings } from '../../src/log/kafka/settings.ts'
 import type { StageEvent } from '../../src/log/stage.ts'
 import { type Part, type SharedService, startSharedService } from '../../src/shared-service.ts'
@@ -22,6 +23,7 @@ export async function startWorker(
   owner: string,
   parts: readonly Part[],
   config: ProjectConfig = projectConfig,
+  faults?: Faults,
 ): Promise<Worker> {
   const ending = new AbortController()
   const failures: string[] = []
@@ -38,6 +40,7 @@ export async function startWorker(
     log: { info: () => undefined, warn: () => undefined },
     strict: true,
     maxEntries: 200,
+    faults,
     sessionTimeoutMs: 6_000,
     barrierEveryMs: 500,
     report: (event) => {

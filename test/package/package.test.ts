@@ -47,6 +47,8 @@ describe('the package', () => {
         'dist/src/define/index.d.ts',
         'dist/src/conformance/index.js',
         'dist/src/conformance/index.d.ts',
+        'dist/connectors/files/index.js',
+        'dist/connectors/files/index.d.ts',
         'dist/connectors/hubspot/index.js',
         'dist/connectors/hubspot/index.d.ts',
         'dist/connectors/singer/index.js',
@@ -99,6 +101,14 @@ describe('installed into an empty folder', () => {
     expect(stdout).toMatch(/pass 2\b/)
     await rm(join(project, 'misspelt.ts'))
   }, 60_000)
+
+  test('a connector is begun, type checks, and is proved on a PostgreSQL of its own', async () => {
+    await run(project, environment, 'npx', 'rescore', 'connector', 'new', 'acme', '--blank')
+    await run(project, environment, 'npx', 'tsc')
+    const only = ['--only', 'everything arrives', 'second run', 'secret']
+    const { stdout } = await run(project, environment, 'npx', 'rescore', 'connector', 'test', 'acme', ...only, '--json')
+    expect(JSON.parse(stdout).map(({ result }: { result: string }) => result)).toEqual(['pass', 'pass', 'pass'])
+  }, 120_000)
 
   test('a company is classified, a change in the CRM moves it, and a stop is resumed', async () => {
     const rescore = async (...args: string[]) =>

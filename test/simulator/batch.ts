@@ -2,8 +2,9 @@
 import { idOf, inputsOf, type JsonObject, objectOf, stringsOf } from './body.ts'
 import { type Call, HISTORY_LIMIT, LIST_LIMIT, NO_CONTENT, ok, type Reply } from './call.ts'
 import { HubspotFailure, notFound } from './failure.ts'
+import type { ObjectType } from './object-types.ts'
 import { createOne, updateOne } from './objects.ts'
-import type { ObjectType } from './schema.ts'
+
 import { readShape, recordBody } from './serialize.ts'
 
 interface BatchError {

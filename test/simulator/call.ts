@@ -1,4 +1,5 @@
 /** One call to the API, as a handler gets it and answers it. */
+import type { Journal } from './journal.ts'
 import type { Portal } from './portal.ts'
 
 export interface Call {
@@ -11,6 +12,9 @@ export interface Call {
   /** Characters of the body as it came. */
   readonly bodyLength: number
   readonly settings: ApiSettings
+  readonly journal: Journal
+  /** As the caller named it. */
+  readonly host: string
 }
 
 export interface ApiSettings {

@@ -4,36 +4,13 @@
  */
 import { idOf, isObject, type JsonObject, listOf, objectOf, valuesOf } from './body.ts'
 import { ok, type Reply } from './call.ts'
+import { type Command, type Controlled, idIn, numberIn, typeIn } from './control-input.ts'
+import { MORE_COMMANDS } from './control-more.ts'
 import { invalid, notFound } from './failure.ts'
-import { FAULT_KINDS, type Fault, type Faults } from './faults.ts'
+import { FAULT_KINDS, type Fault } from './faults.ts'
+import type { ObjectType } from './object-types.ts'
 import type { Portal } from './portal.ts'
-import { OBJECT_TYPES, type ObjectType, objectTypeOf } from './schema.ts'
 import { recordBody } from './serialize.ts'
-
-export interface Controlled {
-  readonly portal: Portal
-  readonly faults: Faults
-  readonly counters: () => object
-}
-
-function typeIn(body: JsonObject, name = 'type'): ObjectType {
-  const type = objectTypeOf(String(body[name]))
-  if (type === undefined) throw invalid(`${name} must be companies, contacts or deals`)
-  return type
-}
-
-function idIn(body: JsonObject, name = 'id'): number {
-  const id = idOf(body[name])
-  if (id === undefined) throw invalid(`${name} must be a record's id`)
-  return id
-}
-
-function numberIn(body: JsonObject, name: string): number | undefined {
-  const value = body[name]
-  if (value === undefined) return undefined
-  if (typeof value !== 'number' || !Number.isFinite(value)) throw invalid(`${name} must be a number`)
-  return value
-}
 
 function faultOf(body: JsonObject): Fault {
   const kind = FAULT_KINDS.find((known) => known === body.kind)
@@ -68,15 +45,14 @@ function* idsOf(portal: Portal, type: ObjectType, body: JsonObject): Generator<n
   }
 }
 
-type Command = (at: Controlled, body: JsonObject) => unknown
-
-const edgeIn = (body: JsonObject) =>
+const edgeIn = (at: Controlled, body: JsonObject) =>
   [
-    typeIn(body, 'from'),
+    typeIn(at, body, 'from'),
     idIn(body, 'fromId'),
-    typeIn(body, 'to'),
+    typeIn(at, body, 'to'),
     idIn(body, 'toId'),
     numberIn(body, 'typeId'),
+    body.category === 'USER_DEFINED' ? body.category : undefined,
   ] as const
 
 const COMMANDS: Readonly<Record<string, Command>> = {
@@ -87,26 +63,28 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     return { nowMs: portal.clock.now() }
   },
   'GET clock': ({ portal }) => ({ nowMs: portal.clock.now(), frozen: portal.clock.frozen }),
-  'POST create': ({ portal }, body) => {
+  'POST create': (at, body) => {
     const id = body.id === undefined ? {} : { id: idIn(body) }
-    return { id: String(portal.create(typeIn(body), valuesOf(body.properties), { ...id, ...sourceOf(body) }).id) }
+    return {
+      id: String(at.portal.create(typeIn(at, body), valuesOf(body.properties), { ...id, ...sourceOf(body) }).id),
+    }
   },
-  'POST edit': ({ portal }, body) => {
-    portal.edit(typeIn(body), idIn(body), valuesOf(body.properties), sourceOf(body))
+  'POST edit': (at, body) => {
+    at.portal.edit(typeIn(at, body), idIn(body), valuesOf(body.properties), sourceOf(body))
     return {}
   },
-  'POST touch': ({ portal }, body) => {
-    const type = typeIn(body)
-    return { touched: portal.touch(type, [...idsOf(portal, type, body)]) }
+  'POST touch': (at, body) => {
+    const type = typeIn(at, body)
+    return { touched: at.portal.touch(type, [...idsOf(at.portal, type, body)]) }
   },
-  'POST archive': ({ portal }, body) => portal.archive(typeIn(body), idIn(body)),
-  'POST restore': ({ portal }, body) => portal.restore(typeIn(body), idIn(body)),
-  'POST privacy-delete': ({ portal }, body) => portal.privacyDelete(typeIn(body), idIn(body)),
-  'POST merge': ({ portal }, body) => ({
-    id: String(portal.merge(typeIn(body), idIn(body), idIn(body, 'otherId')).id),
+  'POST archive': (at, body) => at.portal.archive(typeIn(at, body), idIn(body)),
+  'POST restore': (at, body) => at.portal.restore(typeIn(at, body), idIn(body)),
+  'POST privacy-delete': (at, body) => at.portal.privacyDelete(typeIn(at, body), idIn(body)),
+  'POST merge': (at, body) => ({
+    id: String(at.portal.merge(typeIn(at, body), idIn(body), idIn(body, 'otherId')).id),
   }),
-  'POST associate': ({ portal }, body) => portal.associate(...edgeIn(body)),
-  'POST dissociate': ({ portal }, body) => portal.dissociate(...edgeIn(body)),
+  'POST associate': (at, body) => at.portal.associate(...edgeIn(at, body)),
+  'POST dissociate': (at, body) => at.portal.dissociate(...edgeIn(at, body)),
   'POST index-lag': ({ portal }, body) => {
     const [min = 0, max = min, mean] = [numberIn(body, 'min'), numberIn(body, 'max'), numberIn(body, 'mean')]
     portal.indexLag = max === 0 ? 0 : { min, max, ...(mean === undefined ? {} : { mean }) }
@@ -120,27 +98,28 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   'DELETE faults': ({ faults }) => faults.clear(),
   'GET counters': ({ portal, counters }) => ({
     ...counters(),
-    records: Object.fromEntries(OBJECT_TYPES.map((type) => [type, portal.count(type)])),
+    records: Object.fromEntries(portal.types.all().map(({ name }) => [name, portal.count(name)])),
   }),
   'GET state': ({ portal }) => portal.dump(),
+  ...MORE_COMMANDS,
 }
 
 /** `GET /__sim/companies/17`: the record with every property and its history. */
 function recordReply({ portal }: Controlled, typeName: string, rawId: string): Reply {
-  const type = objectTypeOf(typeName)
-  const record = type === undefined ? undefined : portal.find(type, idOf(rawId) ?? 0)
-  if (type === undefined || record === undefined) throw notFound()
-  const properties = [...portal.definitions(type).keys()]
-  return ok(recordBody(record, { properties, history: [...record.history.keys()] }))
+  const spec = portal.types.find(typeName)
+  const record = spec === undefined ? undefined : portal.find(spec.name, idOf(rawId) ?? 0)
+  if (spec === undefined || record === undefined) throw notFound()
+  const properties = [...portal.definitions(spec.name).keys()]
+  return ok(recordBody(record, { portal, properties, history: [...record.history.keys()] }))
 }
 
-export function control(at: Controlled, method: string, pathname: string, body: unknown): Reply {
+export async function control(at: Controlled, method: string, pathname: string, body: unknown): Promise<Reply> {
   const [name = '', id] = pathname.split('/').slice(2)
   if (method === 'GET' && id !== undefined) return recordReply(at, name, id)
   const command = COMMANDS[`${method} ${name}`]
   if (command === undefined) return ok({ commands: Object.keys(COMMANDS) }, name === '' ? 200 : 404)
   try {
-    return ok(command(at, isObject(body) ? body : {}) ?? {})
+    return ok((await command(at, isObject(body) ? body : {})) ?? {})
   } catch (error) {
     // What the portal refuses is the caller's mistake.
     throw error instanceof Error && error.name === 'Error' ? invalid(error.message) : error

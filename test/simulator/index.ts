@@ -10,10 +10,13 @@
 import type { SimulatorClock } from './clock.ts'
 import type { Faults } from './faults.ts'
 import type { IndexLag } from './index-lag.ts'
+import type { Journal } from './journal.ts'
 import type { RateLimits } from './limits.ts'
+import { type AppCredentials, DEFAULT_APP } from './oauth.ts'
 import type { Portal } from './portal.ts'
 import { seedPortal } from './seed-portal.ts'
 import { type Counters, SimulatorServer } from './server.ts'
+import type { WebhookSender } from './webhooks-out.ts'
 
 export interface SimulatorOptions {
   /** Default: a seeded one. */
@@ -26,6 +29,8 @@ export interface SimulatorOptions {
   readonly port?: number | undefined
   readonly token?: string | undefined
   readonly rateLimits?: Partial<RateLimits> | false | undefined
+  /** Whose journal it is; default: DEFAULT_APP. */
+  readonly app?: AppCredentials | undefined
   /** Associations answered per record and page; default 500. */
   readonly associationPage?: number | undefined
   /** Closes the simulator when it aborts. */
@@ -37,6 +42,11 @@ export interface Simulator extends AsyncDisposable {
   readonly token: string
   readonly portal: Portal
   readonly faults: Faults
+  readonly app: AppCredentials
+  readonly journal: Journal
+  readonly webhooks: WebhookSender
+  /** Ends every token of the app. */
+  expireTokens(): void
   /** Bugs of the simulator itself that were answered as 500. */
   readonly errors: readonly Error[]
   counters(): Counters
@@ -46,13 +56,14 @@ export interface Simulator extends AsyncDisposable {
 export const DEFAULT_TOKEN = 'pat-simulator'
 
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
-  const { seed = 1, clock, indexLag, token = DEFAULT_TOKEN, associationPage = 500, signal } = options
+  const { seed = 1, clock, indexLag, token = DEFAULT_TOKEN, associationPage = 500, app = DEFAULT_APP, signal } = options
   signal?.throwIfAborted()
   const portal = options.portal ?? seedPortal({ seed, clock, indexLag })
   if (options.portal !== undefined && indexLag !== undefined) portal.indexLag = indexLag
   const server = new SimulatorServer({
     portal,
     token,
+    app,
     associationPage,
     rateLimits: options.rateLimits,
     port: options.port,
@@ -65,6 +76,10 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     token,
     portal,
     faults: server.faults,
+    app,
+    journal: server.journal,
+    webhooks: server.webhooks,
+    expireTokens: () => server.tokens.expireTokens(),
     errors: server.errors,
     counters: () => server.counters(),
     close,
@@ -76,12 +91,15 @@ export { SimulatorClock } from './clock.ts'
 export type { PortalDump } from './dump.ts'
 export type { Fault, FaultKind, Faults } from './faults.ts'
 export type { IndexLag } from './index-lag.ts'
+export { JOURNAL_KEPT_MS } from './journal.ts'
 export { DEFAULT_LIMITS, type RateLimits } from './limits.ts'
 export { type LiveEditOptions, liveEdits } from './live-edits.ts'
 export { loadPortal } from './load.ts'
-export { Portal, type PortalOptions, type WriteOptions } from './portal.ts'
+export { DEFAULT_APP } from './oauth.ts'
+export { type ObjectType, PORTAL_ID } from './object-types.ts'
+export { Portal, type WriteOptions } from './portal.ts'
 export { randomFrom } from './rng.ts'
-export type { ObjectType } from './schema.ts'
 export { type SeedOptions, seedPortal } from './seed-portal.ts'
 export type { Counters } from './server.ts'
+export type { PortalOptions } from './store.ts'
 export { applyYcChange, loadYcPortal, type YcChange, type YcDay, ycChanges } from './yc.ts'

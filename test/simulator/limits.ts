@@ -1,7 +1,7 @@
 /**
  * HubSpot's rate limits, counted on the portal's clock.
  * Invariant: a refused call does not count. Searches have a limit of their own and their answers carry no rate headers;
- * batch calls for associations are exempt.
+ * batch calls for associations are exempt. The journal has a limit of its own and does not count towards the day.
  */
 import type { SimulatorClock } from './clock.ts'
 
@@ -12,10 +12,15 @@ export interface RateLimits {
   readonly search: number
   /** Calls until midnight UTC. */
   readonly daily: number
+  /** Calls to the journal in any minute. */
+  readonly journal: number
 }
 
+/** Which of them counts a call. */
+export type LimitKind = 'burst' | 'search' | 'journal' | 'none'
+
 /** A private app of a professional account. */
-export const DEFAULT_LIMITS: RateLimits = { burst: 190, search: 5, daily: 650_000 }
+export const DEFAULT_LIMITS: RateLimits = { burst: 190, search: 5, daily: 650_000, journal: 100 }
 
 export type Policy = 'SECONDLY' | 'TEN_SECONDLY_ROLLING' | 'DAILY'
 
@@ -28,12 +33,14 @@ export const POLICY_MESSAGE: Readonly<Record<Policy, string>> = {
 const DAY_MS = 86_400_000
 const BURST_MS = 10_000
 const SEARCH_MS = 1_000
+const JOURNAL_MS = 60_000
 
 export class RateLimiter {
   readonly #limits: RateLimits | false
   readonly #clock: SimulatorClock
   #burst: number[] = []
   #searches: number[] = []
+  #journal: number[] = []
   #day = 0
   #today = 0
 
@@ -43,9 +50,15 @@ export class RateLimiter {
   }
 
   /** The policy that refuses this call, or nothing: then it is counted. */
-  take(kind: 'burst' | 'search' | 'none'): Policy | undefined {
+  take(kind: LimitKind): Policy | undefined {
     if (this.#limits === false || kind === 'none') return undefined
     const now = this.#clock.now()
+    if (kind === 'journal') {
+      this.#journal = this.#journal.filter((at) => at > now - JOURNAL_MS)
+      if (this.#journal.length >= this.#limits.journal) return 'SECONDLY'
+      this.#journal.push(now)
+      return undefined
+    }
     const day = Math.floor(now / DAY_MS)
     if (day !== this.#day) this.#startDay(day)
     if (this.#today >= this.#limits.daily) return 'DAILY'
@@ -67,7 +80,7 @@ export class RateLimiter {
     this.#today = 0
   }
 
-  headers(kind: 'burst' | 'search' | 'none'): Readonly<Record<string, string>> {
+  headers(kind: LimitKind): Readonly<Record<string, string>> {
     if (this.#limits === false || kind !== 'burst') return {}
     return {
       'x-hubspot-ratelimit-max': String(this.#limits.burst),

@@ -5,10 +5,11 @@
  * without bound, because additions and removals balance. Ends when the signal aborts.
  */
 import { setTimeout as wait } from 'node:timers/promises'
+import type { ObjectType } from './object-types.ts'
 import type { Portal } from './portal.ts'
 import type { CrmRecord } from './record.ts'
 import { type Random, randomFrom } from './rng.ts'
-import { DEAL_STAGES, type ObjectType } from './schema.ts'
+import { DEAL_STAGES } from './schema.ts'
 import { addContact, addDeal, companyValues } from './seed-portal.ts'
 import { INDUSTRIES } from './words.ts'
 

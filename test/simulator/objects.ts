@@ -1,11 +1,12 @@
 /** GET, POST, PATCH and DELETE of records: /crm/v3/objects/{type}[/{id}] and its dated twins. */
 import { idOf, isObject, listOf, objectOf, valuesOf } from './body.ts'
 import { type Call, HISTORY_LIMIT, LIST_LIMIT, NO_CONTENT, namesIn, ok, type Reply } from './call.ts'
+import type { Category } from './edges.ts'
 import { invalid, invalidProperties, notFound, type PropertyProblem } from './failure.ts'
+import type { ObjectType } from './object-types.ts'
 import type { Portal } from './portal.ts'
 import type { CrmRecord } from './record.ts'
-import { type ObjectType, objectTypeOf } from './schema.ts'
-import { type ReadShape, readShape, recordBody } from './serialize.ts'
+import { liveTargets, type ReadShape, readShape, recordBody } from './serialize.ts'
 import { type PropertyInputs, refusal } from './values.ts'
 
 /** Opaque to the caller: the last id, in disguise. */
@@ -27,7 +28,7 @@ function inlineAssociations(call: Call, record: CrmRecord): object {
   if (asked.length === 0) return {}
   const associations: Record<string, object> = {}
   for (const name of asked) {
-    const to = objectTypeOf(name)
+    const to = call.portal.types.find(name)?.name
     if (to === undefined) throw invalid(`${name} is not a valid object type`)
     const targets = liveTargets(call.portal, record, to).slice(0, LIST_LIMIT)
     const results = targets.flatMap(([id, types]) =>
@@ -36,11 +37,6 @@ function inlineAssociations(call: Call, record: CrmRecord): object {
     if (results.length > 0) associations[to] = { results }
   }
   return { associations }
-}
-
-/** Archived records have no associations anyone can see. */
-export function liveTargets(portal: Portal, record: CrmRecord, to: ObjectType) {
-  return portal.edges.of(record.type, record.id, to).filter(([id]) => portal.get(to, id) !== undefined)
 }
 
 export function listObjects(call: Call, type: ObjectType): Reply {
@@ -89,7 +85,7 @@ export function checkedValues(portal: Portal, type: ObjectType, input: unknown):
 
 /** What a write over the API answers: the values written and those HubSpot always adds. */
 export function writtenBody(portal: Portal, record: CrmRecord, written: PropertyInputs): object {
-  return recordBody(record, readShape(portal, record.type, ['createdate', ...Object.keys(written)], []))
+  return recordBody(record, readShape(portal, record.type, [record.spec.created, ...Object.keys(written)], []))
 }
 
 export const WRITTEN_BY_API = { source: 'INTEGRATION' } as const
@@ -99,20 +95,23 @@ export function createOne(portal: Portal, type: ObjectType, input: unknown): obj
   const values = checkedValues(portal, type, body.properties)
   const edges = listOf(body.associations, 'associations').map((item) => associationInput(portal, type, item))
   const record = portal.create(type, values, WRITTEN_BY_API)
-  for (const { to, toId, typeId } of edges) portal.associate(type, record.id, to, toId, typeId)
+  for (const { to, toId, typeId, category } of edges) portal.associate(type, record.id, to, toId, typeId, category)
   return writtenBody(portal, record, values)
 }
+
+export const categoryOf = (value: unknown): Category => (value === 'USER_DEFINED' ? value : 'HUBSPOT_DEFINED')
 
 function associationInput(portal: Portal, type: ObjectType, item: unknown) {
   const { to, types } = objectOf(item, 'an association')
   const toId = idOf(objectOf(to, 'to').id)
   const [first] = listOf(types, 'types')
   const typeId = isObject(first) ? Number(first.associationTypeId) : Number.NaN
-  const target = (['companies', 'contacts', 'deals'] as const).find((name) => portal.edges.knows(type, name, typeId))
+  const category = categoryOf(isObject(first) ? first.associationCategory : undefined)
+  const target = portal.types.all().find(({ name }) => portal.edges.knows(type, name, typeId, category))?.name
   if (toId === undefined || target === undefined || portal.get(target, toId) === undefined) {
     throw invalid('The association names no record or no type that exists')
   }
-  return { to: target, toId, typeId }
+  return { to: target, toId, typeId, category }
 }
 
 export function updateOne(portal: Portal, type: ObjectType, rawId: unknown, properties: unknown): object {

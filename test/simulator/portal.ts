@@ -1,27 +1,19 @@
 /**
- * A HubSpot portal: records, their histories, associations, merges, and a search index that lags behind.
+ * A HubSpot portal: what it holds (store.ts) and everything that can be done to it.
  *
  * Invariants: a write bumps the last-modified time, archiving and associating do not; the same seed, clock and calls
- * give the same portal. It lives in memory and is lost with the process; `dump` keeps it.
+ * give the same portal; whatever is done is told of once. It lives in memory and is lost with the process; `dump` keeps it.
  */
-import { SimulatorClock } from './clock.ts'
 import { dumpPortal, type PortalDump } from './dump.ts'
-import { Edges } from './edges.ts'
-import { DEFAULT_INDEX_LAG, type IndexLag, lagMs } from './index-lag.ts'
+import type { Category, Edge } from './edges.ts'
+import type { EventKind, PortalEvent } from './events.ts'
+import { lagMs } from './index-lag.ts'
 import { mergedRecord } from './merge.ts'
-import { CrmRecord, RecordSet } from './record.ts'
-import { DEFINITIONS, type ObjectType, type PropertyDefinition } from './schema.ts'
+import type { ObjectType } from './object-types.ts'
+import { CrmRecord } from './record.ts'
+import { type PortalOptions, PortalStore } from './store.ts'
 import type { PropertyInputs } from './values.ts'
 import { writeValues } from './write.ts'
-
-export interface PortalOptions {
-  readonly seed?: number | undefined
-  readonly clock?: SimulatorClock | undefined
-  /** Time from a write until search sees it, drawn per write from the seed. Default: 1 to 60 s, mostly a few. 0: none. */
-  readonly indexLag?: IndexLag | 0 | undefined
-  /** Whether a write of the value that is there already bumps the last-modified time. Default: true. */
-  readonly sameValueBumps?: boolean | undefined
-}
 
 export interface WriteOptions {
   /** Where the values came from, one for all or per property. Default: CRM_UI */
@@ -30,75 +22,12 @@ export interface WriteOptions {
   readonly atMs?: number
 }
 
-const FIRST_ID = 1_001
-
-export class Portal {
-  readonly seed: number
-  readonly clock: SimulatorClock
-  readonly edges = new Edges()
-  indexLag: IndexLag | 0
+export class Portal extends PortalStore {
   readonly #sameValueBumps: boolean
-  readonly #records: Readonly<Record<ObjectType, RecordSet>> = {
-    companies: new RecordSet(),
-    contacts: new RecordSet(),
-    deals: new RecordSet(),
-  }
-  readonly #aliases: Readonly<Record<ObjectType, Map<number, number>>> = {
-    companies: new Map(),
-    contacts: new Map(),
-    deals: new Map(),
-  }
-  readonly #definitions: Readonly<Record<ObjectType, Map<string, PropertyDefinition>>>
-  #nextId = FIRST_ID
 
   constructor(options: PortalOptions = {}) {
-    this.seed = options.seed ?? 1
-    this.clock = options.clock ?? SimulatorClock.running()
-    this.indexLag = options.indexLag ?? DEFAULT_INDEX_LAG
+    super(options)
     this.#sameValueBumps = options.sameValueBumps ?? true
-    const byName = (type: ObjectType) => new Map(DEFINITIONS[type].map((definition) => [definition.name, definition]))
-    this.#definitions = { companies: byName('companies'), contacts: byName('contacts'), deals: byName('deals') }
-  }
-
-  records(type: ObjectType): RecordSet {
-    return this.#records[type]
-  }
-
-  definitions(type: ObjectType): ReadonlyMap<string, PropertyDefinition> {
-    return this.#definitions[type]
-  }
-
-  defineProperty(type: ObjectType, definition: PropertyDefinition): void {
-    this.#definitions[type].set(definition.name, definition)
-  }
-
-  aliases(type: ObjectType): ReadonlyMap<number, number> {
-    return this.#aliases[type]
-  }
-
-  /** The id a merged record lives on under; any other id as it is. */
-  resolve(type: ObjectType, id: number): number {
-    let current = id
-    for (let next = this.#aliases[type].get(id); next !== undefined; next = this.#aliases[type].get(current)) {
-      current = next
-    }
-    return current
-  }
-
-  /** Live only; the id of a merged record finds what it was merged into. */
-  get(type: ObjectType, id: number): CrmRecord | undefined {
-    const record = this.find(type, id)
-    return record?.archivedMs === null ? record : undefined
-  }
-
-  /** Live or archived. */
-  find(type: ObjectType, id: number): CrmRecord | undefined {
-    return this.#records[type].get(this.resolve(type, id))
-  }
-
-  /** Live records, ids ascending. */
-  *live(type: ObjectType): Generator<CrmRecord> {
-    for (const record of this.#records[type].from(0)) if (record.archivedMs === null) yield record
   }
 
   /** @param id default: the next free one, shared by all types. @throws Error when it is taken */
@@ -107,12 +36,13 @@ export class Portal {
     properties: PropertyInputs,
     options: WriteOptions & { readonly id?: number } = {},
   ): CrmRecord {
-    const id = options.id ?? this.#nextId
-    if (this.#records[type].get(id) !== undefined) throw new Error(`There is a record ${id} among the ${type} already.`)
-    this.#nextId = Math.max(this.#nextId, id + 1)
-    const record = new CrmRecord(type, id, options.atMs ?? this.clock.now())
-    this.#records[type].add(record)
+    const id = options.id ?? this.nextId
+    if (this.records(type).get(id) !== undefined) throw new Error(`There is a record ${id} among the ${type} already.`)
+    this.nextId = Math.max(this.nextId, id + 1)
+    const record = new CrmRecord(this.types.get(type), id, options.atMs ?? this.clock.now())
+    this.records(type).add(record)
     this.#write(record, properties, options)
+    this.#tell('creation', record, options)
     return record
   }
 
@@ -139,22 +69,42 @@ export class Portal {
     const record = this.#mustGet(type, id)
     record.archivedMs = this.clock.now()
     record.dropFromIndex()
+    this.#tell('deletion', record)
   }
 
   restore(type: ObjectType, id: number): void {
-    const record = this.#records[type].get(id)
+    const record = this.records(type).get(id)
     if (record === undefined || record.archivedMs === null)
       throw new Error(`No archived record ${id} among the ${type}.`)
     record.archivedMs = null
     this.#index(record, this.clock.now())
+    this.#tell('restore', record)
   }
 
   /** Gone for good, in no list. */
   privacyDelete(type: ObjectType, id: number): void {
     const record = this.find(type, id)
     if (record === undefined) throw new Error(`No record ${id} among the ${type}.`)
-    this.#records[type].delete(record.id)
+    this.records(type).delete(record.id)
     this.edges.removeAll(type, record.id)
+    // HubSpot tells of both, in no order.
+    this.#tell('privacyDeletion', record)
+    this.#tell('deletion', record)
+  }
+
+  /** What HubSpot works out by itself: neither the last-modified time nor the index moves, and nobody is told. */
+  calculate(type: ObjectType, id: number, values: Readonly<Record<string, string>>): void {
+    const record = this.#mustGet(type, id)
+    const unknown = Object.keys(values).find((name) => this.definitions(type).get(name)?.calculated !== true)
+    if (unknown !== undefined) throw new Error(`${unknown} is no calculated property of ${type}.`)
+    record.properties = { ...record.properties, ...values }
+  }
+
+  /** Renaming a pipeline or a stage moves the last-modified time of all its records. */
+  editPipeline(type: ObjectType, id: string, label: string): void {
+    const column = this.pipelines.rename(type, id, label)
+    const atMs = this.clock.now()
+    for (const record of this.live(type)) if (record.properties[column] === id) this.#bump(record, atMs)
   }
 
   /** A new record takes the place of both; the first one's values win. @returns the new record */
@@ -163,50 +113,55 @@ export class Portal {
     const second = this.#mustGet(type, secondId)
     if (first === second) throw new Error(`Record ${firstId} cannot be merged with itself.`)
     const nowMs = this.clock.now()
-    const merged = mergedRecord(first, second, this.#nextId, nowMs)
-    this.#nextId += 1
+    const merged = mergedRecord(first, second, this.nextId, nowMs)
+    this.nextId += 1
     for (const source of [first, second]) {
       for (const edge of [...this.edges.from(type, source.id)]) this.edges.add({ ...edge, fromId: merged.id })
       this.edges.removeAll(type, source.id)
-      this.#records[type].delete(source.id)
-      this.#aliases[type].set(source.id, merged.id)
+      this.records(type).delete(source.id)
+      this.adoptAlias(type, source.id, merged.id)
     }
-    this.#records[type].add(merged)
+    this.records(type).add(merged)
     this.#bump(merged, nowMs)
+    this.#tell('merge', merged, {}, { merge: { primary: first.id, merged: [second.id] } })
     return merged
   }
 
-  /** @param typeId default: the unlabelled association between the two types */
-  associate(from: ObjectType, fromId: number, to: ObjectType, toId: number, typeId?: number): void {
-    const type = typeId ?? this.edges.defaultType(from, to)
-    if (type === undefined || !this.edges.knows(from, to, type)) {
+  /** @param typeId default: the unlabelled association between the two types; @param category default: HubSpot's own */
+  associate(
+    from: ObjectType,
+    fromId: number,
+    to: ObjectType,
+    toId: number,
+    typeId?: number,
+    category?: Category,
+  ): void {
+    const plain = this.edges.defaultType(from, to)
+    const edge: Edge = {
+      from,
+      fromId: this.#mustGet(from, fromId).id,
+      to,
+      toId: this.#mustGet(to, toId).id,
+      typeId: typeId ?? plain?.typeId ?? 0,
+      category: category ?? (typeId === undefined ? plain?.category : undefined) ?? 'HUBSPOT_DEFINED',
+    }
+    if (!this.edges.knows(from, to, edge.typeId, edge.category)) {
       throw new Error(`There is no association ${typeId ?? ''} from ${from} to ${to}.`)
     }
-    const ends = { fromId: this.#mustGet(from, fromId).id, toId: this.#mustGet(to, toId).id }
-    this.edges.add({ from, to, ...ends, typeId: type })
+    this.edges.add(edge)
+    this.#tellEdge(edge, false)
   }
 
-  dissociate(from: ObjectType, fromId: number, to: ObjectType, toId: number, typeId?: number): void {
-    this.edges.remove({ from, fromId: this.resolve(from, fromId), to, toId: this.resolve(to, toId), typeId })
-  }
-
-  /** For a dump: a record and aliases as they were. */
-  adopt(record: CrmRecord): void {
-    this.#records[record.type].add(record)
-    this.#nextId = Math.max(this.#nextId, record.id + 1)
-    if (record.archivedMs === null) record.reindex(0, 0)
-  }
-
-  adoptAlias(type: ObjectType, oldId: number, newId: number): void {
-    this.#aliases[type].set(oldId, newId)
-    this.#nextId = Math.max(this.#nextId, oldId + 1)
-  }
-
-  /** Live records. */
-  count(type: ObjectType): number {
-    let live = 0
-    for (const _ of this.live(type)) live += 1
-    return live
+  dissociate(
+    from: ObjectType,
+    fromId: number,
+    to: ObjectType,
+    toId: number,
+    typeId?: number,
+    category?: Category,
+  ): void {
+    const ends = { from, fromId: this.resolve(from, fromId), to, toId: this.resolve(to, toId) }
+    for (const edge of this.edges.remove({ ...ends, typeId, category })) this.#tellEdge(edge, true)
   }
 
   dump(): PortalDump {
@@ -222,9 +177,38 @@ export class Portal {
   /** @returns whether any value changed */
   #write(record: CrmRecord, inputs: PropertyInputs, options: WriteOptions): boolean {
     const { source = 'CRM_UI', atMs = this.clock.now() } = options
-    const changed = writeValues(record, this.#definitions[record.type], { inputs, source, atMs })
-    if (changed || record.writes === 0) this.#bump(record, atMs)
-    return changed
+    const changed = writeValues(record, this.definitions(record.type), { inputs, source, atMs })
+    if (changed.length > 0 || record.writes === 0) this.#bump(record, atMs)
+    if (!this.events.heard) return changed.length > 0
+    for (const name of changed) {
+      const property = { name, value: record.properties[name] ?? '' }
+      const from = typeof source === 'string' ? source : source(name)
+      this.#tell('propertyChange', record, { ...options, source: from }, { property })
+    }
+    return changed.length > 0
+  }
+
+  #tell(kind: EventKind, { type, id }: CrmRecord, options: WriteOptions = {}, more: Partial<PortalEvent> = {}): void {
+    if (!this.events.heard) return
+    const source = typeof options.source === 'string' ? options.source : 'CRM_UI'
+    this.events.tell({ kind, type, id, atMs: options.atMs ?? this.clock.now(), source, ...more })
+  }
+
+  /** Each end is told of it as the one it starts from. */
+  #tellEdge(edge: Edge, removed: boolean): void {
+    if (!this.events.heard) return
+    const back = this.edges.types(edge.from, edge.to).find((one) => one.typeId === edge.typeId)
+    const told = (from: ObjectType, id: number, to: ObjectType, toId: number, typeId: number) =>
+      this.events.tell({
+        kind: 'associationChange',
+        type: from,
+        id,
+        atMs: this.clock.now(),
+        source: 'USER',
+        association: { to, toId, typeId, category: edge.category, removed },
+      })
+    told(edge.from, edge.fromId, edge.to, edge.toId, edge.typeId)
+    told(edge.to, edge.toId, edge.from, edge.fromId, back?.inverse ?? edge.typeId)
   }
 
   #bump(record: CrmRecord, atMs: number): void {

@@ -4,7 +4,7 @@
  * Invariant: `properties` is replaced on a write and never changed, so the index may hold an old version for free and a
  * search sees the record as it was when it was indexed.
  */
-import type { ObjectType } from './schema.ts'
+import type { ObjectType, TypeSpec } from './object-types.ts'
 
 export type PropertyValues = Readonly<Record<string, string>>
 
@@ -26,7 +26,7 @@ interface PendingVersion {
 }
 
 export class CrmRecord {
-  readonly type: ObjectType
+  readonly spec: TypeSpec
   readonly id: number
   readonly createdMs: number
   /** Newest first. */
@@ -38,11 +38,15 @@ export class CrmRecord {
   #pending: PendingVersion[] = []
   #writes = 0
 
-  constructor(type: ObjectType, id: number, createdMs: number) {
-    this.type = type
+  constructor(spec: TypeSpec, id: number, createdMs: number) {
+    this.spec = spec
     this.id = id
     this.createdMs = createdMs
     this.modifiedMs = createdMs
+  }
+
+  get type(): ObjectType {
+    return this.spec.name
   }
 
   /** How often it was written; names the next write's place in the seed. */

@@ -8,6 +8,8 @@ export interface Random {
   pick<T>(items: readonly [T, ...T[]]): T
   chance(probability: number): boolean
   uuid(): string
+  /** In place. */
+  shuffle(items: unknown[]): void
 }
 
 /** 32 bits from any number of parts (FNV-1a, then mixed). */
@@ -36,6 +38,12 @@ export function randomFrom(...seed: readonly (string | number)[]): Random {
     whole,
     pick: (items) => items[whole(0, items.length - 1)] ?? items[0],
     chance: (probability) => next() < probability,
+    shuffle: (items) => {
+      for (let at = items.length - 1; at > 0; at -= 1) {
+        const other = whole(0, at)
+        ;[items[at], items[other]] = [items[other], items[at]]
+      }
+    },
     uuid: () => {
       const digits = Array.from({ length: 32 }, () => whole(0, 15).toString(16)).join('')
       return [

@@ -1,10 +1,8 @@
 /**
- * Object types of the portal and the properties each starts with, as HubSpot defines them and as the yc_* custom
- * properties of this project add. A portal may define more (`Portal.defineProperty`).
+ * The properties each standard object type starts with, as HubSpot defines them and as the yc_* custom properties of this
+ * project add. A portal may define more (`Portal.defineProperty`).
  */
-export type ObjectType = 'companies' | 'contacts' | 'deals'
-
-export const OBJECT_TYPES: readonly ObjectType[] = ['companies', 'contacts', 'deals']
+import type { ObjectType } from './object-types.ts'
 
 export type PropertyType = 'string' | 'number' | 'bool' | 'enumeration' | 'datetime' | 'date'
 
@@ -14,21 +12,34 @@ export interface PropertyDefinition {
   /** HubSpot fills it itself: a write over the API is refused. */
   readonly readOnly: boolean
   readonly options: readonly string[]
+  /** HubSpot works it out; its changes do not move the last-modified time. */
+  readonly calculated?: boolean
+  /** It is the number of associated records of this type. */
+  readonly counts?: ObjectType
+  /** Its options are kept elsewhere and not listed. */
+  readonly external?: boolean
+  /** Default: information */
+  readonly group?: string
 }
 
 export function property(
   name: string,
   type: PropertyType,
-  { readOnly = false, options = [] }: { readonly readOnly?: boolean; readonly options?: readonly string[] } = {},
+  { readOnly = false, options = [], ...rest }: Partial<Omit<PropertyDefinition, 'name' | 'type'>> = {},
 ): PropertyDefinition {
-  return { name, type, readOnly, options }
+  return { name, type, readOnly, options, ...rest }
 }
 
-const system = (name: string, type: PropertyType) => property(name, type, { readOnly: true })
+export const system = (name: string, type: PropertyType) => property(name, type, { readOnly: true })
+const counted = (name: string, counts: ObjectType) =>
+  property(name, 'number', { readOnly: true, calculated: true, counts })
 const strings = (...names: readonly string[]) => names.map((name) => property(name, 'string'))
 const LIFECYCLE = property('lifecyclestage', 'enumeration', {
   options: ['subscriber', 'lead', 'marketingqualifiedlead', 'salesqualifiedlead', 'opportunity', 'customer', 'other'],
 })
+
+/** Its options are the portal's owners, which it does not list. */
+const OWNER = property('hubspot_owner_id', 'enumeration', { external: true })
 
 export interface DealStage {
   readonly closed: boolean
@@ -46,7 +57,15 @@ export const DEAL_STAGES: Readonly<Record<string, DealStage>> = {
   closedlost: { closed: true, won: false },
 }
 
-export const DEFINITIONS: Readonly<Record<ObjectType, readonly PropertyDefinition[]>> = {
+/** The default support pipeline, in order; HubSpot numbers its stages. */
+export const TICKET_STAGES: Readonly<Record<string, string>> = {
+  '1': 'New',
+  '2': 'Waiting on contact',
+  '3': 'Waiting on us',
+  '4': 'Closed',
+}
+
+export const DEFINITIONS = {
   companies: [
     system('hs_object_id', 'number'),
     system('createdate', 'datetime'),
@@ -62,6 +81,9 @@ export const DEFINITIONS: Readonly<Record<ObjectType, readonly PropertyDefinitio
     property('yc_top_company', 'bool'),
     property('yc_is_hiring', 'bool'),
     property('yc_nonprofit', 'bool'),
+    OWNER,
+    counted('num_associated_contacts', 'contacts'),
+    counted('num_associated_deals', 'deals'),
   ],
   contacts: [
     system('hs_object_id', 'number'),
@@ -74,6 +96,7 @@ export const DEFINITIONS: Readonly<Record<ObjectType, readonly PropertyDefinitio
       options: ['NEW', 'OPEN', 'IN_PROGRESS', 'OPEN_DEAL', 'UNQUALIFIED', 'CONNECTED'],
     }),
     property('associatedcompanyid', 'number'),
+    OWNER,
   ],
   deals: [
     system('hs_object_id', 'number'),
@@ -86,57 +109,19 @@ export const DEFINITIONS: Readonly<Record<ObjectType, readonly PropertyDefinitio
     property('closedate', 'datetime'),
     system('hs_is_closed', 'bool'),
     system('hs_is_closed_won', 'bool'),
+    system('hs_merged_object_ids', 'enumeration'),
+    OWNER,
+    counted('num_associated_contacts', 'contacts'),
   ],
-}
-
-/** Answered when a read names no properties. */
-export const DEFAULT_PROPERTIES: Readonly<Record<ObjectType, readonly string[]>> = {
-  companies: ['createdate', 'domain', 'hs_lastmodifieddate', 'hs_object_id', 'name'],
-  contacts: ['createdate', 'email', 'firstname', 'hs_object_id', 'lastmodifieddate', 'lastname'],
-  deals: [
-    'amount',
-    'closedate',
-    'createdate',
-    'dealname',
-    'dealstage',
-    'hs_lastmodifieddate',
-    'hs_object_id',
-    'pipeline',
+  tickets: [
+    system('hs_object_id', 'number'),
+    system('createdate', 'datetime'),
+    system('hs_lastmodifieddate', 'datetime'),
+    system('hs_merged_object_ids', 'enumeration'),
+    ...strings('subject', 'content', 'hs_pipeline', 'hs_pipeline_stage'),
+    property('hs_ticket_priority', 'enumeration', { options: ['LOW', 'MEDIUM', 'HIGH', 'URGENT'] }),
+    property('closed_date', 'datetime'),
+    OWNER,
+    counted('hs_num_associated_companies', 'companies'),
   ],
-}
-
-/** Answered whatever a read names. */
-export const ALWAYS_ANSWERED: Readonly<Record<ObjectType, readonly string[]>> = {
-  companies: ['createdate', 'hs_lastmodifieddate', 'hs_object_id'],
-  contacts: ['createdate', 'hs_object_id', 'lastmodifieddate'],
-  deals: ['createdate', 'hs_lastmodifieddate', 'hs_object_id'],
-}
-
-export const LAST_MODIFIED: Readonly<Record<ObjectType, string>> = {
-  companies: 'hs_lastmodifieddate',
-  contacts: 'lastmodifieddate',
-  deals: 'hs_lastmodifieddate',
-}
-
-/** Where a merged record names the ids it came from. */
-export const MERGED_IDS: Readonly<Partial<Record<ObjectType, string>>> = {
-  companies: 'hs_merged_object_ids',
-  contacts: 'hs_calculated_merged_vids',
-}
-
-const NAMES: Readonly<Record<string, ObjectType>> = {
-  companies: 'companies',
-  company: 'companies',
-  '0-2': 'companies',
-  contacts: 'contacts',
-  contact: 'contacts',
-  '0-1': 'contacts',
-  deals: 'deals',
-  deal: 'deals',
-  '0-3': 'deals',
-}
-
-/** Plural, singular and objectTypeId all name a type. */
-export function objectTypeOf(name: string): ObjectType | undefined {
-  return Object.hasOwn(NAMES, name.toLowerCase()) ? NAMES[name.toLowerCase()] : undefined
-}
+} as const satisfies Readonly<Record<string, readonly PropertyDefinition[]>>

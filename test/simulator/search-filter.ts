@@ -1,8 +1,9 @@
 /** Filters of a search, compiled: values are compared by the type of their property, text without regard to case. */
 import { invalid } from './failure.ts'
+import type { ObjectType } from './object-types.ts'
 import type { Portal } from './portal.ts'
 import type { CrmRecord, IndexVersion } from './record.ts'
-import { LAST_MODIFIED, type ObjectType, type PropertyType } from './schema.ts'
+import type { PropertyType } from './schema.ts'
 
 const OPERATORS = [
   'EQ',
@@ -42,13 +43,13 @@ type Comparable = number | string
 /** undefined: not set. Times are milliseconds, numbers are numbers, the rest is text. */
 function readerOf(portal: Portal, type: ObjectType, name: string) {
   if (name === 'hs_object_id') return { kind: 'number', read: (record: CrmRecord): Comparable => record.id } as const
-  if (name === LAST_MODIFIED[type]) {
+  if (name === portal.types.get(type).lastModified) {
     return { kind: 'datetime', read: (_: CrmRecord, indexed: IndexVersion): Comparable => indexed.modifiedMs } as const
   }
   const kind: PropertyType = portal.definitions(type).get(name)?.type ?? 'string'
   const read = (record: CrmRecord, { properties }: IndexVersion): Comparable | undefined => {
     const value = properties[name]
-    if (value === undefined) return name === 'createdate' ? record.createdMs : undefined
+    if (value === undefined) return name === record.spec.created ? record.createdMs : undefined
     return comparable(kind, value)
   }
   return { kind, read }

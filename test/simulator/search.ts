@@ -5,8 +5,8 @@
 import { isObject, listOf, objectOf, stringsOf } from './body.ts'
 import { type Call, ok, type Reply, SEARCH_LIMIT, SEARCH_TOTAL } from './call.ts'
 import { invalid } from './failure.ts'
+import type { ObjectType, TypeSpec } from './object-types.ts'
 import type { CrmRecord, IndexVersion } from './record.ts'
-import { DEFAULT_PROPERTIES, LAST_MODIFIED, type ObjectType } from './schema.ts'
 import { type Filter, type Matcher, matcherOf, operatorOf } from './search-filter.ts'
 import { readShape, recordBody } from './serialize.ts'
 
@@ -55,15 +55,15 @@ function sortOf(call: Call, type: ObjectType, sorts: readonly unknown[]): Order 
     ? String(sort.propertyName)
     : typeof sort === 'string'
       ? sort.replace(/^-/, '')
-      : 'createdate'
+      : call.portal.types.get(type).created
   const definition = call.portal.definitions(type).get(name)
   if (definition === undefined) throw invalid(`There was a problem with the request: property '${name}' does not exist`)
   const descending =
     (isObject(sort) && sort.direction === 'DESCENDING') || (typeof sort === 'string' && sort.startsWith('-'))
   const key = ({ record, indexed }: Hit): number | string => {
     if (name === 'hs_object_id') return record.id
-    if (name === LAST_MODIFIED[type]) return indexed.modifiedMs
-    if (name === 'createdate') return record.createdMs
+    if (name === record.spec.lastModified) return indexed.modifiedMs
+    if (name === record.spec.created) return record.createdMs
     const value = indexed.properties[name] ?? ''
     if (definition.type === 'number') return Number(value)
     return definition.type === 'datetime' ? Date.parse(value) : value
@@ -75,10 +75,10 @@ function sortOf(call: Call, type: ObjectType, sorts: readonly unknown[]): Order 
   }
 }
 
-function matches(matchers: readonly (readonly Matcher[])[], hit: Hit, words: string, type: ObjectType): boolean {
+function matches(matchers: readonly (readonly Matcher[])[], hit: Hit, words: string, { defaults }: TypeSpec): boolean {
   const { record, indexed } = hit
   if (words !== '') {
-    const texts = DEFAULT_PROPERTIES[type].map((name) => indexed.properties[name]?.toLowerCase() ?? '')
+    const texts = defaults.map((name) => indexed.properties[name]?.toLowerCase() ?? '')
     if (!texts.some((text) => text.includes(words))) return false
   }
   return matchers.length === 0 || matchers.some((group) => group.every((matcher) => matcher(record, indexed)))
@@ -105,7 +105,7 @@ export function search(call: Call, type: ObjectType): Reply {
   const hits: Hit[] = []
   for (const record of call.portal.live(type)) {
     const indexed = record.indexedAt(nowMs)
-    if (indexed !== null && matches(matchers, { record, indexed }, words, type)) hits.push({ record, indexed })
+    if (indexed !== null && matches(matchers, { record, indexed }, words, record.spec)) hits.push({ record, indexed })
   }
   const page = hits.sort(order).slice(after, after + limit)
   const results = page.map(({ record }) => recordBody(record, shape))

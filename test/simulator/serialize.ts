@@ -1,9 +1,11 @@
 /** Records as the API answers them: values are text or null, times are ISO text. */
+
+import type { ObjectType } from './object-types.ts'
 import type { Portal } from './portal.ts'
 import type { CrmRecord } from './record.ts'
-import { ALWAYS_ANSWERED, DEFAULT_PROPERTIES, LAST_MODIFIED, type ObjectType } from './schema.ts'
 
 export interface ReadShape {
+  readonly portal: Portal
   readonly properties: readonly string[]
   readonly history: readonly string[]
 }
@@ -23,15 +25,25 @@ export function readShape(
 ): ReadShape {
   const known = portal.definitions(type)
   const named = asked.filter((name) => known.has(name))
-  const properties = asked.length === 0 ? DEFAULT_PROPERTIES[type] : [...new Set([...named, ...ALWAYS_ANSWERED[type]])]
-  return { properties, history: history.filter((name) => known.has(name)) }
+  const { defaults, created, lastModified } = portal.types.get(type)
+  const always = [created, lastModified, 'hs_object_id']
+  const properties = asked.length === 0 ? defaults : [...new Set([...named, ...always])]
+  return { portal, properties, history: history.filter((name) => known.has(name)) }
+}
+
+/** Associated records that are live: one that is archived has no associations anyone can see. */
+export function liveTargets(portal: Portal, record: CrmRecord, to: ObjectType) {
+  return portal.edges.of(record.type, record.id, to).filter(([id]) => portal.get(to, id) !== undefined)
 }
 
 /** null: the property is not set. */
-export function propertyValue(record: CrmRecord, name: string): string | null {
+export function propertyValue(portal: Portal, record: CrmRecord, name: string): string | null {
+  const { created, lastModified } = record.spec
   if (name === 'hs_object_id') return String(record.id)
-  if (name === LAST_MODIFIED[record.type]) return iso(record.modifiedMs)
-  return record.properties[name] ?? (name === 'createdate' ? iso(record.createdMs) : null)
+  if (name === lastModified) return iso(record.modifiedMs)
+  const counts = portal.definitions(record.type).get(name)?.counts
+  if (counts !== undefined) return String(liveTargets(portal, record, counts).length)
+  return record.properties[name] ?? (name === created ? iso(record.createdMs) : null)
 }
 
 function historyOf(record: CrmRecord, name: string): readonly object[] {
@@ -42,7 +54,7 @@ function historyOf(record: CrmRecord, name: string): readonly object[] {
 
 export function recordBody(record: CrmRecord, shape: ReadShape): Record<string, unknown> {
   const properties: Record<string, string | null> = {}
-  for (const name of shape.properties) properties[name] = propertyValue(record, name)
+  for (const name of shape.properties) properties[name] = propertyValue(shape.portal, record, name)
   const body: Record<string, unknown> = {
     id: String(record.id),
     properties,

@@ -11,10 +11,13 @@ import type { ApiSettings } from './call.ts'
 import { control } from './control.ts'
 import { failureBody, HubspotFailure, invalid } from './failure.ts'
 import { type ErrorAnswer, type Fault, Faults, HTML_PAGE, limitAnswer, statusAnswer } from './faults.ts'
+import { Journal } from './journal.ts'
 import { DEFAULT_LIMITS, RateLimiter, type RateLimits } from './limits.ts'
+import { type AppCredentials, AppTokens, DEFAULT_APP } from './oauth.ts'
 import type { Portal } from './portal.ts'
 import { type Random, randomFrom } from './rng.ts'
-import { routeOf } from './router.ts'
+import { type Route, routeOf } from './router.ts'
+import { WebhookSender } from './webhooks-out.ts'
 
 const LONGEST_URL = 16_384
 const LARGEST_BODY = 32 * 1024 * 1024
@@ -23,6 +26,8 @@ const JSON_HEADERS = { 'content-type': 'application/json;charset=utf-8' }
 export interface ServerOptions extends Partial<ApiSettings> {
   readonly portal: Portal
   readonly token: string
+  /** Whose journal it is. */
+  readonly app?: AppCredentials | undefined
   /** false: none. Default: those of a professional account. */
   readonly rateLimits?: Partial<RateLimits> | false | undefined
   /** 0: any free one. */
@@ -60,10 +65,16 @@ function parsed(text: string): unknown {
   }
 }
 
+const isForm = ({ headers }: IncomingMessage) =>
+  headers['content-type']?.startsWith('application/x-www-form-urlencoded') === true
+
 export class SimulatorServer {
   readonly faults: Faults
   /** Bugs of the simulator itself, never HubSpot's own refusals. */
   readonly errors: Error[] = []
+  readonly journal: Journal
+  readonly webhooks: WebhookSender
+  readonly tokens: AppTokens
   readonly #options: ServerOptions
   readonly #server: Server
   readonly #limiter: RateLimiter
@@ -79,6 +90,9 @@ export class SimulatorServer {
     this.#options = options
     this.faults = new Faults(randomFrom(portal.seed, 'faults'))
     this.#ids = randomFrom(portal.seed, 'correlation')
+    this.journal = new Journal(portal)
+    this.webhooks = new WebhookSender(portal)
+    this.tokens = new AppTokens(options.app ?? DEFAULT_APP, portal.clock, randomFrom(portal.seed, 'tokens'))
     const limits = rateLimits === false ? false : { ...DEFAULT_LIMITS, ...rateLimits }
     this.#limiter = new RateLimiter(limits, portal.clock)
     this.#server = createServer({ maxHeaderSize: 128 * 1024 }, (request, response) => {
@@ -118,14 +132,7 @@ export class SimulatorServer {
     }
     const url = new URL(target, 'http://simulator')
     if (url.pathname.startsWith('/__sim')) {
-      this.#send(
-        response,
-        this.#guarded(() => {
-          const { portal } = this.#options
-          const at = { portal, faults: this.faults, counters: () => this.counters() }
-          return this.#json(control(at, method, url.pathname, parsed(text)))
-        }),
-      )
+      this.#send(response, await this.#control(method, url.pathname, text))
       return
     }
     this.#calls += 1
@@ -138,6 +145,20 @@ export class SimulatorServer {
     const fault = this.faults.take(`${method} ${url.pathname}`)
     if (fault === undefined) this.#send(response, this.#answer(request, method, url, text))
     else await this.#break(fault, response, () => this.#answer(request, method, url, text))
+  }
+
+  async #control(method: string, pathname: string, text: string): Promise<ErrorAnswer> {
+    const { portal } = this.#options
+    const { faults, webhooks, tokens } = this
+    const at = { portal, faults, webhooks, tokens, counters: () => this.counters() }
+    try {
+      const reply = await control(at, method, pathname, parsed(text))
+      return this.#json(reply)
+    } catch (error) {
+      return this.#guarded(() => {
+        throw error
+      })
+    }
   }
 
   async #break(fault: Fault, response: ServerResponse, answer: () => ErrorAnswer): Promise<void> {
@@ -162,14 +183,8 @@ export class SimulatorServer {
 
   #answer(request: IncomingMessage, method: string, url: URL, text: string): ErrorAnswer {
     return this.#guarded(() => {
-      if (request.headers.authorization !== `Bearer ${this.#options.token}`) {
-        throw new HubspotFailure(
-          401,
-          'INVALID_AUTHENTICATION',
-          'Authentication credentials not found. This API supports OAuth 2.0 authentication.',
-        )
-      }
-      const route = routeOf(url.pathname)
+      const route = routeOf(url.pathname, this.tokens)
+      this.#authorize(route, request.headers.authorization ?? '')
       if (route === undefined) throw new HubspotFailure(404, 'OBJECT_NOT_FOUND', 'No such path')
       const refused = this.#limiter.take(route.limit)
       if (refused !== undefined) return limitAnswer(refused, this.#ids.uuid())
@@ -179,12 +194,22 @@ export class SimulatorServer {
         method,
         version: route.version,
         query: url.searchParams,
-        body: parsed(text),
+        body: isForm(request) ? Object.fromEntries(new URLSearchParams(text)) : parsed(text),
         bodyLength: text.length,
         settings: { associationPage },
+        journal: this.journal,
+        host: request.headers.host ?? 'localhost',
       })
       return this.#json(reply, this.#limiter.headers(route.limit))
     })
+  }
+
+  #authorize(route: Route | undefined, authorization: string): void {
+    if (route?.auth === 'none') return
+    const token = authorization.replace(/^Bearer /, '')
+    if (route?.auth === 'app' ? this.tokens.takes(token) : token === this.#options.token) return
+    const message = 'Authentication credentials not found. This API supports OAuth 2.0 authentication.'
+    throw new HubspotFailure(401, 'INVALID_AUTHENTICATION', message)
   }
 
   #json(

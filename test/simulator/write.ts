@@ -1,10 +1,7 @@
 /** One write to one record: values, their histories, and what HubSpot computes from them. */
 import type { CrmRecord } from './record.ts'
-import { DEAL_STAGES, type ObjectType, type PropertyDefinition } from './schema.ts'
+import { DEAL_STAGES, type PropertyDefinition } from './schema.ts'
 import { type PropertyInputs, storedValue } from './values.ts'
-
-/** Versions of a property that HubSpot keeps. */
-const HISTORY_KEPT: Readonly<Record<ObjectType, number>> = { companies: 20, contacts: 45, deals: 20 }
 
 export interface Written {
   readonly inputs: PropertyInputs
@@ -12,21 +9,21 @@ export interface Written {
   readonly atMs: number
 }
 
-/** @returns whether any value changed */
+/** @returns names of the values that changed */
 export function writeValues(
   record: CrmRecord,
   definitions: ReadonlyMap<string, PropertyDefinition>,
   { inputs, source, atMs }: Written,
-): boolean {
+): readonly string[] {
   const next: Record<string, string> = { ...record.properties }
-  let changed = false
+  const changed: string[] = []
   const put = (name: string, value: string) => {
     if ((next[name] ?? '') === value) return
-    changed = true
+    changed.push(name)
     if (value === '') delete next[name]
     else next[name] = value
     const from = typeof source === 'string' ? source : source(name)
-    record.remember(name, { value, atMs, source: from }, HISTORY_KEPT[record.type])
+    record.remember(name, { value, atMs, source: from }, record.spec.historyKept)
   }
   for (const [name, input] of Object.entries(inputs)) put(name, storedValue(definitions.get(name)?.type, input))
   const stage = record.type === 'deals' ? DEAL_STAGES[next.dealstage ?? ''] : undefined

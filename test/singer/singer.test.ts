@@ -5,8 +5,9 @@ import { readCatalog, selectIn } from '../../src/connect/singer/catalog.ts'
 import { tapFailure } from '../../src/connect/singer/failure.ts'
 import { type Line, LinePull, linesOf } from '../../src/connect/singer/lines.ts'
 import { readLine } from '../../src/connect/singer/message.ts'
-import { configSecrets, isPinned } from '../../src/define/index.ts'
-import { orders } from './harness.ts'
+import { bigint, configSecrets, defineTable, isPinned } from '../../src/define/index.ts'
+
+const orders = defineTable({ name: 'books.orders', key: 'id', columns: { id: bigint().notNull() } })
 
 const COMMIT = 'a'.repeat(40)
 
@@ -58,6 +59,7 @@ test('what is secret is known by its name, and by that of what holds it', () => 
     aws_secret_access_key: 'secret-6',
     primary_keys: ['updated_at'],
     author: 'Joyce',
+    sqlalchemy_url: 'postgresql+psycopg://books:secret-7@db.example:5432/books',
     start_date: '2026-01-01',
   }
   expect([...configSecrets(config)].sort()).toEqual([
@@ -67,6 +69,7 @@ test('what is secret is known by its name, and by that of what holds it', () => 
     'secret-4',
     'secret-5',
     'secret-6',
+    'secret-7',
   ])
 })
 

@@ -25,7 +25,11 @@ const movesWhileRead: Check = {
       if (edits % 5 === 0) await fixture.create(1)
     }
     await bench.settle()
-    return whole(bench, `${Math.min(edits, EDITS)} edits between calls`)
+    const made = Math.min(edits, EDITS)
+    proxy.onAnswered = undefined
+    // One that makes few calls has not heard of the last edit yet.
+    if (made < EDITS) await bench.settle()
+    return whole(bench, `${made} edits between calls`)
   },
 }
 

@@ -5,7 +5,29 @@
  * once however many events tell of it; an event that tells of exactly what we wrote ourselves wakes nobody.
  */
 import type { Queryable } from '../../db/pool.ts'
-import type { WebhookEvent } from '../../define/index.ts'
+import type { Table, WebhookEvent } from '../../define/index.ts'
+import { keysNotErased } from '../suppression.ts'
+
+/** An event of a record that was erased is not even kept: its key would be. */
+async function withoutErased(
+  database: Queryable,
+  events: readonly WebhookEvent[],
+  tableOf: (stream: string) => Table | undefined,
+): Promise<readonly WebhookEvent[]> {
+  const kept = new Set<WebhookEvent>(events)
+  for (const stream of new Set(events.map((event) => event.stream))) {
+    const table = tableOf(stream)
+    if (table === undefined) continue
+    const own = events.filter((event) => event.stream === stream)
+    const keys = await keysNotErased(
+      database,
+      table,
+      own.map(({ key }) => key),
+    )
+    for (const event of own) if (!keys.has(event.key)) kept.delete(event)
+  }
+  return [...kept]
+}
 
 export interface Taken {
   readonly fresh: number
@@ -19,8 +41,10 @@ export async function takeEvents(
   database: Queryable,
   connector: string,
   destinations: readonly string[],
-  events: readonly WebhookEvent[],
+  given: readonly WebhookEvent[],
+  tableOf: (stream: string) => Table | undefined = () => undefined,
 ): Promise<Taken> {
+  const events = await withoutErased(database, given, tableOf)
   if (events.length === 0) return { fresh: 0, echoes: 0, woken: 0 }
   const { rows } = await database.query<{ fresh: bigint; echoes: bigint; woken: bigint }>(
     `with given as (

@@ -5,6 +5,7 @@
  */
 import { z } from 'zod'
 import { type HttpAuth, type HttpSettings, SourceError } from '../../define/index.ts'
+import type { Guard } from '../outgoing/guard.ts'
 import type { Redactor } from './redact.ts'
 import type { Transport, WireRequest } from './transport.ts'
 
@@ -30,6 +31,7 @@ export interface AuthEnvironment {
   readonly transport: Transport
   readonly redactor: Redactor
   readonly now: () => number
+  readonly guard: Guard
 }
 
 function refused(message: string, status?: number): SourceError {
@@ -81,7 +83,7 @@ class OauthTokens {
     this.#token = { ...this.#token, afterRefusal: false }
   }
 
-  async #get({ transport, redactor, now }: AuthEnvironment, signal: AbortSignal): Promise<Token> {
+  async #get({ transport, redactor, now, guard }: AuthEnvironment, signal: AbortSignal): Promise<Token> {
     const { clientId, clientSecret, scope } = this.#auth
     const grant: Record<string, string> =
       this.#refreshToken === undefined
@@ -95,7 +97,9 @@ class OauthTokens {
     }
     const headers = { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' }
     const body = new URLSearchParams(form).toString()
-    const answer = await transport.send({ method: 'POST', url: this.#url, headers, body, maxBytes: MOST_BYTES }, signal)
+    const lookup = guard.declared(new URL(this.#url))
+    const request = { method: 'POST', url: this.#url, headers, body, maxBytes: MOST_BYTES, lookup }
+    const answer = await transport.send(request, signal)
     if (answer.status >= 400) throw refused(`The token endpoint answered ${answer.status}.`, answer.status)
     let parsed: z.infer<typeof tokenAnswer>
     try {

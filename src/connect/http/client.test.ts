@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import type { HttpRequest, HttpSettings } from '../../define/index.ts'
+import { createGuard, type Resolver } from '../outgoing/guard.ts'
 import { attemptHttp } from './client.ts'
 import { retryAfterMs } from './failure.ts'
 import { Redactor } from './redact.ts'
@@ -27,9 +28,17 @@ async function serve(handle: Handler) {
 }
 
 const NOW = Date.UTC(2026, 0, 1)
-const environment = () => ({ transport: createTransport(), redactor: new Redactor(), now: () => NOW })
-const ask = (settings: HttpSettings, request: HttpRequest, signal = new AbortController().signal) =>
-  attemptHttp(settings, request, environment(), signal)
+const ask = (
+  settings: HttpSettings,
+  request: HttpRequest,
+  signal = new AbortController().signal,
+  resolver?: Resolver,
+) => {
+  const own = { allow: settings.allow ?? [], mayBeThisMachine: true, where: 'http.allow' }
+  const guard = createGuard(resolver === undefined ? own : { ...own, resolver })
+  const environment = { transport: createTransport(), redactor: new Redactor(), now: () => NOW, guard }
+  return attemptHttp(settings, request, environment, signal)
+}
 const answering =
   (status: number, body: string | Buffer, headers: Record<string, string> = {}): Handler =>
   (_, response) =>
@@ -55,7 +64,10 @@ describe('a request', () => {
     await using other = await serve(answering(200, '{"other":true}'))
     await using server = await serve(answering(302, '', { location: `${other.url}/file` }))
     const auth = { kind: 'bearer', token: 'tok-123456' } as const
-    const { value } = await ask({ baseUrl: server.url, auth, headers: { 'x-own': 'yes' } }, { path: '/file' })
+    const { value } = await ask(
+      { baseUrl: server.url, auth, headers: { 'x-own': 'yes' }, allow: ['127.0.0.1'] },
+      { path: '/file' },
+    )
     expect(value.body).toEqual({ other: true })
     expect(server.seen[0]?.headers).toMatchObject({ authorization: 'Bearer tok-123456', 'x-own': 'yes' })
     expect(other.seen[0]?.headers.authorization).toBeUndefined()

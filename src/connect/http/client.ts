@@ -1,9 +1,12 @@
 /**
  * One attempt of `context.http`: request built, authenticated, sent, read, judged.
  *
- * Invariants: the credential and the connector's own headers go to the base URL's origin only, also after a redirect; an
+ * Invariants: the credential and the connector's own headers go to the base URL's origin only, also after a redirect; every
+ * hop is judged before it is connected to, the base URL as what the project wrote down, any other as what it was told; an
  * answer that is not whole, valid JSON where JSON is asked for is a transient failure, never an empty answer.
  */
+
+import { parseJson } from '../../define/exact-json.ts'
 import {
   type CallResult,
   type HttpAnswer,
@@ -13,7 +16,6 @@ import {
 } from '../../define/index.ts'
 import { type AuthEnvironment, authenticate } from './auth.ts'
 import { failureOf, rateOf } from './failure.ts'
-import { parseJson } from './json.ts'
 import type { WireAnswer, WireRequest } from './transport.ts'
 
 const MAX_BYTES = 32 * 1024 * 1024
@@ -88,7 +90,7 @@ export async function attemptHttp(
   environment: AuthEnvironment,
   signal: AbortSignal,
 ): Promise<CallResult<HttpAnswer>> {
-  const { transport, now } = environment
+  const { transport, now, guard } = environment
   const base = new URL(settings.baseUrl).origin
   let url = urlOf(settings, request)
   const what = `${request.method ?? 'GET'} ${url.origin === base ? '' : url.origin}${url.pathname}`
@@ -96,7 +98,8 @@ export async function attemptHttp(
     const isOwn = url.origin === base
     const wire = wireRequest(settings, request, isOwn, url)
     const signed = isOwn ? await authenticate(settings, wire, environment, signal) : undefined
-    const sent = await transport.send(signed?.request ?? wire, signal)
+    const lookup = isOwn ? guard.declared(url) : guard.found(url)
+    const sent = await transport.send({ ...(signed?.request ?? wire), lookup }, signal)
     const { status, headers } = sent
     const location = status >= 301 && status <= 308 && status !== 304 ? headers.location : undefined
     if (location !== undefined && wire.method === 'GET') {
@@ -106,6 +109,7 @@ export async function attemptHttp(
     const { body, valid } = bodyOf(sent, request.expect)
     const isSame = status === 304 && request.ifNoneMatch !== undefined
     const answer: HttpAnswer = {
+      url: url.href,
       status,
       headers,
       text: sent.text,

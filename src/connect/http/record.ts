@@ -27,7 +27,7 @@ const nameOf = ({ method, url, body }: Pick<RecordedCall, 'method' | 'url' | 'bo
 
 function clean(request: WireRequest, redactor: Redactor): Pick<RecordedCall, 'method' | 'url' | 'body'> {
   const { method, url, body } = request
-  return { method, url: redactor.text(url), body: body === undefined ? null : redactor.text(body) }
+  return { method, url: redactor.text(url), body: body === undefined ? null : redactor.text(body.toString()) }
 }
 
 /** @param write takes a line without its end */

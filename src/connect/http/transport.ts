@@ -1,5 +1,5 @@
 /**
- * Bytes out, bytes in: one request over node:http.
+ * Bytes out, bytes in: one request over node:http, of connectors and deliveries alike.
  *
  * Invariants: the answer is whole or the call fails (a body that is cut short is never taken for its end); no body
  * outgrows its cap, unpacked; when the signal aborts the socket is destroyed. Without `keepAlive` no socket outlives its
@@ -7,6 +7,7 @@
  */
 import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
+import type { LookupFunction } from 'node:net'
 import { pipeline, type Readable } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
 import { SourceError } from '../../define/index.ts'
@@ -15,8 +16,12 @@ export interface WireRequest {
   readonly method: string
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
-  readonly body?: string | undefined
+  readonly body?: string | Uint8Array | undefined
   readonly maxBytes: number
+  /** What lies beyond `maxBytes` is left unread instead of failing the call. */
+  readonly isCut?: boolean
+  /** Resolves the host, and refuses it (outgoing/guard.ts). Default: the machine's resolver, whatever it answers. */
+  readonly lookup?: LookupFunction | undefined
 }
 
 export interface WireAnswer {
@@ -27,7 +32,7 @@ export interface WireAnswer {
 }
 
 export interface Transport extends Disposable {
-  /** @throws SourceError of kind transient, or config for a body beyond its cap */
+  /** @throws SourceError of kind transient, or config for a body beyond its cap and a host that is refused */
   send(request: WireRequest, signal: AbortSignal): Promise<WireAnswer>
 }
 
@@ -47,7 +52,7 @@ function unpacked(response: IncomingMessage): Readable {
   return unpack
 }
 
-async function readBody(response: IncomingMessage, maxBytes: number): Promise<string> {
+async function readBody(response: IncomingMessage, { maxBytes, isCut = false }: WireRequest): Promise<string> {
   const chunks: Buffer[] = []
   let bytes = 0
   for await (const chunk of unpacked(response)) {
@@ -55,6 +60,7 @@ async function readBody(response: IncomingMessage, maxBytes: number): Promise<st
     bytes += chunk.length
     if (bytes <= maxBytes) continue
     response.destroy()
+    if (isCut) return Buffer.concat(chunks).subarray(0, maxBytes).toString('utf8')
     throw new SourceError({
       kind: 'config',
       code: 'CONNECT_BODY_TOO_LARGE',
@@ -93,18 +99,23 @@ export function createTransport({ keepAlive = false }: { readonly keepAlive?: bo
     ? { http: new HttpAgent({ keepAlive: true }), https: new HttpsAgent({ keepAlive: true }) }
     : undefined
   return {
-    async send({ method, url, headers, body, maxBytes }, signal) {
+    async send(wire, signal) {
+      const { method, url, headers, body, lookup } = wire
       try {
         signal.throwIfAborted()
         const isHttps = url.startsWith('https:')
         const open = isHttps ? requestHttps : requestHttp
         const agent = agents === undefined ? false : isHttps ? agents.https : agents.http
         const response = await new Promise<IncomingMessage>((resolve, reject) => {
-          const request = open(url, { method, headers, agent, signal }, resolve)
+          const request = open(
+            url,
+            { method, headers, agent, signal, ...(lookup === undefined ? {} : { lookup }) },
+            resolve,
+          )
           request.once('error', reject)
           request.end(body)
         })
-        const text = await readBody(response, maxBytes)
+        const text = await readBody(response, wire)
         return { status: response.statusCode ?? 0, headers: plainHeaders(response), text }
       } catch (thrown) {
         if (signal.aborted) throw signal.reason

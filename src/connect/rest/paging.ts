@@ -109,6 +109,11 @@ async function* offsetPages(calls: PagedCalls, paging: Extract<Paging, { by: 'of
   }
 }
 
+/** A link that is not whole is relative to where it was found. */
+function linkOf(text: string, url: string | undefined): string {
+  return url !== undefined && URL.canParse(text, url) ? new URL(text, url).href : text
+}
+
 async function* cursorPages(
   calls: PagedCalls,
   paging: Extract<Paging, { by: 'cursor' | 'link' }>,
@@ -120,7 +125,8 @@ async function* cursorPages(
         ? await calls.call(at === null ? {} : { [paging.parameter]: at })
         : await calls.call({}, at ?? undefined)
     if (answer === undefined) return
-    const named = paging.next === undefined ? undefined : selectText(answer.body, paging.next)
+    const text = paging.next === undefined ? undefined : selectText(answer.body, paging.next)
+    const named = paging.by === 'link' && text !== undefined ? linkOf(text, answer.url) : text
     const next = named ?? (paging.by === 'link' ? answer.nextLink : undefined) ?? null
     yield { items: itemsOf(answer, calls.items), resume: next }
     if (next === null) return

@@ -4,7 +4,7 @@
  * Invariants: numbers keep every digit; a line that was meant as a message and cannot be read is never taken for noise,
  * because a record would be lost in it; the value of a STATE is kept as the text that came. Pure.
  */
-import { parseJson } from '../http/json.ts'
+import { parseJson } from '../../define/exact-json.ts'
 
 export interface RecordMessage {
   readonly type: 'RECORD'

@@ -10,6 +10,7 @@
 import type { Admin, Kafka } from 'kafkajs'
 import type { Pool } from '../../db/pool.ts'
 import { RescoreError } from '../../errors.ts'
+import { readEnds } from './ends.ts'
 import { kafkaError } from './errors.ts'
 import { ensurePartitions, type FoundPartition } from './partitions.ts'
 import { readTopicIds } from './topic-ids.ts'
@@ -22,12 +23,10 @@ async function ask(
 ): Promise<readonly FoundPartition[]> {
   const found: FoundPartition[] = []
   for (const topic of topics) {
-    const offsets = await admin.fetchTopicOffsets(topic)
-    if (offsets.length === 0) throw noTopic(topic)
+    const partitions = await readEnds(admin, topic)
+    if (partitions.length === 0) throw noTopic(topic)
     const topicId = ids.get(topic) ?? null
-    for (const { partition, [which]: offset } of offsets) {
-      found.push({ topic, partition, offset: BigInt(offset), topicId })
-    }
+    for (const { partition, [which]: offset } of partitions) found.push({ topic, partition, offset, topicId })
   }
   return found
 }

@@ -7,6 +7,7 @@ import type { Admin, Kafka } from 'kafkajs'
 import { isRetriableDbError } from '../../db/pool.ts'
 import { asError, isRescoreError, RescoreError } from '../../errors.ts'
 import type { Source } from '../log.ts'
+import { readEnds } from './ends.ts'
 import { kafkaError } from './errors.ts'
 
 /** topic → partitions */
@@ -37,14 +38,14 @@ async function refuseTopic(
   for (const partition of partitions) {
     handledBefore.set(partition, (await handler.stored({ topic, partition })).nextOffset)
   }
-  for (const { partition, low, high } of await admin.fetchTopicOffsets(topic)) {
+  for (const { partition, low, high } of await readEnds(admin, topic)) {
     const handled = handledBefore.get(partition)
     if (handled === undefined) continue
-    if (handled > BigInt(high)) throw lost({ topic, partition }, handled, high)
-    if (handled >= BigInt(low)) continue
+    if (handled > high) throw lost({ topic, partition }, handled, high)
+    if (handled >= low) continue
     handler.forget()
     const { nextOffset } = await handler.stored({ topic, partition })
-    if (nextOffset < BigInt(low)) throw gone({ topic, partition }, nextOffset, low)
+    if (nextOffset < low) throw gone({ topic, partition }, nextOffset, low)
   }
 }
 
@@ -66,7 +67,7 @@ export async function refuseOtherOffsets(options: OffsetsOptions, assignment: As
   }
 }
 
-function lost({ topic, partition }: Source, nextOffset: bigint, high: string): RescoreError {
+function lost({ topic, partition }: Source, nextOffset: bigint, high: bigint): RescoreError {
   return new RescoreError({
     code: 'LOG_RECORDS_LOST',
     fate: 'stop',
@@ -75,7 +76,7 @@ function lost({ topic, partition }: Source, nextOffset: bigint, high: string): R
   })
 }
 
-function gone({ topic, partition }: Source, nextOffset: bigint, low: string): RescoreError {
+function gone({ topic, partition }: Source, nextOffset: bigint, low: bigint): RescoreError {
   return new RescoreError({
     code: 'LOG_RECORDS_GONE',
     fate: 'stop',

@@ -19,13 +19,19 @@ async function open(pool: Pool, stage: Stage<readonly Entry[]> = copying(), at =
   return another(pool, stage, at)
 }
 
-function another(pool: Pool, stage: Stage<readonly Entry[]> = copying(), at = source) {
+function another(
+  pool: Pool,
+  stage: Stage<readonly Entry[]> = copying(),
+  at = source,
+  writer: 'rescore' | 'debezium' = 'rescore',
+) {
   const runner = new PartitionRunner<readonly Entry[]>({
     pool,
     stage: NAME,
     source: at,
     table: 'public.t',
     kindOf: (_, column) => (column === 'id' ? 'text' : undefined),
+    writer,
     owner: 'test',
     report: () => undefined,
     leastHandled: () => 0n,
@@ -157,4 +163,21 @@ test('a stage that follows another vouches for what that one said in the last ho
   expect(await readPartition(db.pool, NAME, source)).toMatchObject({ reflectedLsn: 0n })
   await runner.handle([barrierRecord(300, hopContent('first', { lsn: 90n, atMs: 5 })), ...rows(400)])
   expect(await readPartition(db.pool, NAME, source)).toMatchObject({ reflectedLsn: 90n })
+})
+
+test("of another program's topic each record is handled once by its offset, vouches for nothing, and is passed", async () => {
+  await using db = await prepared()
+  await open(db.pool)
+  const made = [100, 200, 300].map((lsn) => ({ ...rowRecord(lsn), headers: {} }))
+  const theirs = another(db.pool, copying(), source, 'debezium')
+  await theirs.handle(made)
+  // Read again by us, and written again by a Connect worker that was killed: the first is passed over, the second is not.
+  await theirs.handle([...made, ...made.slice(1)])
+  await theirs.handle([{ key: '{"id":"300"}', value: null, headers: {} }], 5)
+  expect(await applied(db.pool)).toEqual(['100.0', '200.0', '300.0', '300.1', '300.2'])
+  expect(await readPartition(db.pool, NAME, source)).toMatchObject({
+    position: { lsn: 300n, index: 3 },
+    nextOffset: 6n,
+    reflectedLsn: 0n,
+  })
 })

@@ -7,16 +7,18 @@
  * failure it is read again, so a commit whose answer was lost is found, and a partition that another worker has moved is
  * seen. A partition vouches for everything before the transaction of its last record: capture publishes in the order of
  * commits, so nothing earlier can follow, but more of that transaction can. Where applying followed paths in a snapshot,
- * that is withheld until every partition has passed the snapshot (positions-reflected.ts).
+ * that is withheld until every partition has passed the snapshot (positions-reflected.ts). None of this holds of records
+ * that another program writes: those vouch for nothing here (connect-progress.ts).
  */
 import { type Client, type Pool, withTransaction } from '../../db/pool.ts'
 import { isRescoreError, type RescoreError } from '../../errors.ts'
 import { type Faults, isPlanted } from '../../faults.ts'
-import type { Barrier, Batch, Change, Entry, Source } from '../log.ts'
+import type { Change, Entry, Source } from '../log.ts'
 import { comparePositions, type Position } from '../position.ts'
 import type { Report, Stage } from '../stage.ts'
-import type { Reflected } from '../stage-position.ts'
 import { inVisibleSnapshot } from '../visibility.ts'
+import { keyTexts } from './consume-record.ts'
+import { batchOf, firstLsn, saidBy, type Taken, withhold } from './consume-taken.ts'
 import { decodeRecord, type KafkaRecord, type KindOf, positionOf, sourceLsn } from './decode.ts'
 import {
   keepAside,
@@ -27,10 +29,8 @@ import {
   type Withheld,
   wantSweep,
 } from './positions.ts'
-import { readHop } from './positions-reflected.ts'
 
 /** More are merged into the newest: what is vouched for then waits longer, and still gets its turn. */
-const MAX_WITHHELD = 8
 
 export interface PartitionOptions<Work> {
   readonly pool: Pool
@@ -40,6 +40,8 @@ export interface PartitionOptions<Work> {
   /** `schema.name` of the topic's table. */
   readonly table: string
   readonly kindOf: KindOf
+  /** Who writes the topic. Another program's records are told apart by their offsets alone, and vouch for nothing. */
+  readonly writer: 'rescore' | 'debezium'
   readonly owner: string
   readonly report: Report
   readonly visibleWithinMs?: number
@@ -50,14 +52,6 @@ export interface PartitionOptions<Work> {
   onMoved(isChanged: boolean): void
   /** A stage of one's own for the time of a batch: applying is not for two at once. */
   withStage<T>(work: (stage: Stage<Work>) => Promise<T>): Promise<T>
-}
-
-interface Taken {
-  readonly entries: readonly Entry[]
-  readonly letters: readonly { readonly record: KafkaRecord; readonly error: RescoreError }[]
-  readonly end: Position
-  readonly nextOffset: bigint
-  readonly lastAtMs: number
 }
 
 export class PartitionRunner<Work> {
@@ -147,9 +141,11 @@ export class PartitionRunner<Work> {
     const batch = batchOf(taken, source)
     const work = taken.entries.length === 0 ? null : stage.plan(batch)
     const isChanged = taken.entries.some((entry) => entry.kind === 'change')
-    const said = saidBy(stage, taken)
+    // Where Debezium writes, connect-progress.ts says it; and every record is passed, since it is held against the end.
+    const isTheirs = this.#options.writer === 'debezium'
+    const said = isTheirs ? null : saidBy(stage, taken)
     // A hop of somebody else's, and tombstones: not worth a row written, or each write would cause the next for ever.
-    if (work === null && !isChanged && taken.letters.length === 0 && said === null) return
+    if (!isTheirs && work === null && !isChanged && taken.letters.length === 0 && said === null) return
     const snapshot = { pool, signal, isShared: true, settings: stage.settings, visibleWithinMs }
     let withheld: readonly Withheld[] = stored.withheld.filter(
       ({ untilLsn }) => untilLsn > this.#options.leastHandled(),
@@ -171,7 +167,8 @@ export class PartitionRunner<Work> {
       if (work !== null) {
         await stage.apply(work, context)
         if (stage.looksBeyond?.(work) === true) {
-          const fromLsn = taken.entries[0]?.position.lsn ?? taken.end.lsn
+          // What another program says of positions is not relied on: then nothing more at all is vouched for until then.
+          const fromLsn = isTheirs ? this.#options.leastHandled() + 1n : firstLsn(taken)
           withheld = withhold(withheld, fromLsn, await readWalLsn(context.client))
         }
       }
@@ -193,30 +190,6 @@ export class PartitionRunner<Work> {
   }
 }
 
-function batchOf({ entries, end, lastAtMs }: Taken, source: Source): Batch {
-  const xids = [...new Set(entries.map(({ xid }) => xid))]
-  return { source, entries, end, committedAtMs: lastAtMs, xids }
-}
-
-/** What the partition vouches for after these records; null when they add nothing that anyone waits for. */
-function saidBy<Work>({ upstream }: Stage<Work>, { entries, end, lastAtMs }: Taken): Reflected | null {
-  if (upstream === null) {
-    const isAwaited = (entry: Entry) => entry.kind === 'change' || readHop(entry.content) === null
-    return end.lsn > 0n && entries.some(isAwaited) ? { lsn: end.lsn - 1n, atMs: lastAtMs } : null
-  }
-  const hops = entries
-    .filter((entry): entry is Barrier => entry.kind === 'barrier')
-    .flatMap(({ content }) => readHop(content) ?? [])
-    .filter(({ stage }) => stage === upstream)
-  return hops.at(-1)?.reflected ?? null
-}
-
-function withhold(withheld: readonly Withheld[], fromLsn: bigint, untilLsn: bigint): readonly Withheld[] {
-  const last = withheld.at(-1)
-  if (last === undefined || withheld.length < MAX_WITHHELD) return [...withheld, { fromLsn, untilLsn }]
-  return [...withheld.slice(0, -1), { fromLsn: last.fromLsn, untilLsn }]
-}
-
 function isDeadLetter(error: unknown): error is RescoreError {
   return isRescoreError(error) && error.fate === 'dead-letter'
 }
@@ -232,17 +205,4 @@ function newPosition(record: KafkaRecord, after: Position, nextOffset: bigint): 
   const position = positionOf(record)
   if (position !== null) return comparePositions(position, after) > 0 ? position : null
   return record.offset >= nextOffset ? placeBehind(after, record) : null
-}
-
-/** The texts of a record's key; null when it has none that can be read. */
-function keyTexts(key: Buffer | null): Readonly<Record<string, string>> | null {
-  if (key === null) return null
-  try {
-    const parsed: unknown = JSON.parse(key.toString('utf8'))
-    if (typeof parsed !== 'object' || parsed === null) return null
-    return Object.fromEntries(Object.entries(parsed).map(([column, value]) => [column, String(value)]))
-  } catch {
-    // Not JSON either: the whole table is stale in any case.
-    return null
-  }
 }

@@ -16,6 +16,8 @@ import type { Lane } from '../lane.ts'
 import type { Source } from '../log.ts'
 import type { Report, Stage } from '../stage.ts'
 import { readFound } from './beginning.ts'
+import { registerZstd } from './compress.ts'
+import { runConnectorProgress } from './connect-progress.ts'
 import type { PartitionHandler } from './consume.ts'
 import { runGroup } from './consume-group.ts'
 import { runLane } from './consume-lane.ts'
@@ -26,6 +28,7 @@ import { ensurePartitions } from './partitions.ts'
 import { persevere } from './persevere.ts'
 import { whileHeld } from './positions.ts'
 import { Reflector } from './positions-reflected.ts'
+import type { ConnectSettings } from './settings.ts'
 
 export interface KafkaStageOptions<Work> {
   readonly kafka: Kafka
@@ -36,6 +39,8 @@ export interface KafkaStageOptions<Work> {
   readonly pool: Pool
   /** For the lease of the sweeps. */
   readonly url: string
+  /** The Debezium connector that writes the topics; missing: Rescore writes them. */
+  readonly debezium?: { readonly prefix: string; readonly connect: ConnectSettings } | undefined
   /** Called for as many as are applied at once, and one for the sweeps. */
   readonly createStage: () => Stage<Work>
   /** Given turns beside the changes, in every process. */
@@ -89,7 +94,8 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
       pool,
       stage: first.name,
       report,
-      isFollowed,
+      // No barrier comes through topics that a connector writes.
+      isFollowed: isFollowed && options.debezium === undefined,
       isFirst: first.upstream === null,
       ...(barrierEveryMs === undefined ? {} : { barrierEveryMs }),
     })
@@ -132,11 +138,26 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
         ...(this.#options.sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs: this.#options.sessionTimeoutMs }),
       }),
     ]
-    const { lane } = this.#options
-    const { settings } = sweeps.stage
+    const { lane, debezium } = this.#options
+    const { settings, upstream } = sweeps.stage
     const stage = { name: this.#name, settings }
     if (lane !== undefined)
       parts.push(runLane({ pool, lane, stage, backlog: () => this.backlog(), report, faults }, over))
+    if (debezium !== undefined) {
+      const { onSwept: onSaid } = sweeps
+      const progress = {
+        ...debezium,
+        pool,
+        kafka,
+        stage: this.#name,
+        upstream,
+        topics: [...topics.keys()],
+        report,
+        onSaid,
+      }
+      const work = (isLeader: AbortSignal) => runConnectorProgress(progress, isLeader)
+      parts.push(runAsLeader(url, `debezium ${this.#name}`, over, work))
+    }
     const outcomes = await Promise.allSettled(
       parts.map((part) => part.finally(() => ending.abort(new Error('Another part of the stage has ended.')))),
     )
@@ -186,6 +207,7 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
       source,
       table: topics.get(source.topic) ?? source.topic,
       kindOf,
+      writer: this.#options.debezium === undefined ? 'rescore' : 'debezium',
       owner: this.#owner,
       report,
       ...(faults === undefined ? {} : { faults }),
@@ -221,6 +243,7 @@ export interface RunningKafkaStage {
 
 /** Deploys the definitions and makes the positions; nothing is read before `run`. */
 export async function openKafkaStage<Work>(options: KafkaStageOptions<Work>): Promise<RunningKafkaStage> {
+  registerZstd()
   const stage = new KafkaStage(options)
   await stage.prepare()
   return { waiting: stage, run: () => stage.run() }

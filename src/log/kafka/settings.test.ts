@@ -33,11 +33,14 @@ test('brokers alone are enough', () => {
     replication: null,
     retentionMs: 7 * 24 * 3_600_000,
     longestOutageMs: 3 * 24 * 3_600_000,
+    connect: { offsetsTopic: 'connect-offsets', connector: null, url: null },
+    writing: { compression: 'none', types: { decimal: 'string', time: 'adaptive' } },
   })
 })
 
 test.each([
   [{ KAFKA_BROKERS: 'one' }, 'KAFKA_BROKERS: must be host:port'],
+  [{ ...BROKERS, KAFKA_CONNECT_URL: 'http://c:8083' }, 'KAFKA_CONNECT_CONNECTOR: is needed'],
   [{ ...BROKERS, KAFKA_PREFIX: 'a b' }, 'KAFKA_PREFIX'],
   [{ ...BROKERS, KAFKA_TLS_CA_FILE: '/x' }, 'KAFKA_TLS_CA_FILE: needs KAFKA_TLS=true'],
   [{ ...BROKERS, KAFKA_TLS: 'true', KAFKA_TLS_CERT_FILE: '/x' }, 'KAFKA_TLS_KEY_FILE: goes together'],

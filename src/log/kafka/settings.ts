@@ -7,6 +7,8 @@
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { RescoreError } from '../../errors.ts'
+import type { Compression } from './compress.ts'
+import { DEFAULT_TYPES, type EncodeTypes } from './encode-types.ts'
 import { Secret } from './secret.ts'
 
 export type SaslSettings =
@@ -25,6 +27,15 @@ export interface TlsSettings {
   readonly client: { readonly certificate: string; readonly key: Secret } | null
 }
 
+export interface ConnectSettings {
+  /** The topic in which Kafka Connect keeps how far its connectors are: `offset.storage.topic` of its workers. */
+  readonly offsetsTopic: string
+  /** Its name; null: the only one that has written for the prefix. */
+  readonly connector: string | null
+  /** Where Connect answers, for `doctor` alone and with the connector's name; may hold a user and a password. */
+  readonly url: Secret | null
+}
+
 export interface KafkaSettings {
   /** `host:port` */
   readonly brokers: readonly string[]
@@ -39,6 +50,10 @@ export interface KafkaSettings {
   readonly retentionMs: number
   /** How long Rescore may be away without losing changes: retention must be longer. */
   readonly longestOutageMs: number
+  /** Of the Debezium connector, where one writes the topics. */
+  readonly connect: ConnectSettings
+  /** How capture writes values and packs records. */
+  readonly writing: { readonly compression: Compression; readonly types: EncodeTypes }
 }
 
 const HOUR_MS = 3_600_000
@@ -79,6 +94,14 @@ const schema = z
     KAFKA_REPLICATION: count.optional(),
     KAFKA_RETENTION_HOURS: hours.default(168),
     KAFKA_LONGEST_OUTAGE_HOURS: hours.default(72),
+    KAFKA_CONNECT_OFFSETS_TOPIC: z.string().default('connect-offsets'),
+    KAFKA_CONNECT_CONNECTOR: z.string().optional(),
+    KAFKA_CONNECT_URL: z.url('must be a URL').optional(),
+    KAFKA_COMPRESSION: z.enum(['none', 'gzip', 'zstd'], 'must be none, gzip or zstd').default('none'),
+    KAFKA_DECIMAL: z
+      .enum(['string', 'precise', 'double'], 'must be string, precise or double')
+      .default(DEFAULT_TYPES.decimal),
+    KAFKA_TIME: z.enum(['adaptive', 'iso'], 'must be adaptive or iso').default(DEFAULT_TYPES.time),
   })
   .superRefine((given, context) => {
     const refuse = (variable: keyof typeof given, message: string) =>
@@ -91,6 +114,9 @@ const schema = z
     }
     if (given.KAFKA_PASSWORD !== undefined && given.KAFKA_PASSWORD_FILE !== undefined) {
       refuse('KAFKA_PASSWORD_FILE', 'excludes KAFKA_PASSWORD')
+    }
+    if (given.KAFKA_CONNECT_URL !== undefined && given.KAFKA_CONNECT_CONNECTOR === undefined) {
+      refuse('KAFKA_CONNECT_CONNECTOR', 'is needed with KAFKA_CONNECT_URL')
     }
     const hasPassword = given.KAFKA_PASSWORD !== undefined || given.KAFKA_PASSWORD_FILE !== undefined
     if (given.KAFKA_SASL === undefined) {
@@ -182,5 +208,11 @@ export function readKafkaSettings(variables: Readonly<Record<string, string | un
     replication: data.KAFKA_REPLICATION ?? null,
     retentionMs: Math.round(data.KAFKA_RETENTION_HOURS * HOUR_MS),
     longestOutageMs: Math.round(data.KAFKA_LONGEST_OUTAGE_HOURS * HOUR_MS),
+    connect: {
+      offsetsTopic: data.KAFKA_CONNECT_OFFSETS_TOPIC,
+      connector: data.KAFKA_CONNECT_CONNECTOR ?? null,
+      url: data.KAFKA_CONNECT_URL === undefined ? null : new Secret(data.KAFKA_CONNECT_URL),
+    },
+    writing: { compression: data.KAFKA_COMPRESSION, types: { decimal: data.KAFKA_DECIMAL, time: data.KAFKA_TIME } },
   }
 }

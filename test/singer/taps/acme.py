@@ -1,7 +1,7 @@
 """A tap for the invented CRM Acme (test/conformance/acme.ts), as careful as a good tap is: it pages by a keyset, writes a
 STATE after each page, tells of deletes in the way taps do, and says out loud on stderr whatever it is told.
 
-config: {"url", "token", "page"}
+config: {"url", "token", "page", "timeout" in seconds}
 """
 
 import http.client
@@ -19,7 +19,7 @@ def say(message):
 
 def get(config, path):
     address = urlsplit(config["url"])
-    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=config["timeout"])
     connection.request("GET", path, headers={"authorization": "Bearer " + config["token"]})
     answer = connection.getresponse()
     text = answer.read().decode()

@@ -19,7 +19,7 @@ const STOP_MS = 10_000
 export type DebeziumVariant = 'shipped' | 'tuned' | 'latency'
 
 /** The folder with its jars, fetched once. @throws when Maven is missing or cannot fetch them */
-async function archives(): Promise<string> {
+export async function debeziumArchives(): Promise<string> {
   if (existsSync(HOME)) return HOME
   await mkdir(join(HOME, '..'), { recursive: true })
   const work = await mkdtemp(`${HOME}.`)
@@ -55,7 +55,7 @@ export async function startDebezium(
   order: DebeziumOrder,
   variant: DebeziumVariant,
 ): Promise<AsyncDisposable & { readonly process: ChildProcess }> {
-  const libraries = await archives()
+  const libraries = await debeziumArchives()
   const folder = await mkdtemp(join(tmpdir(), 'rescore-debezium-'))
   const { hostname, port, username, password } = new URL(order.url)
   const lines = (...all: readonly string[]) => `${all.join('\n')}\n`
