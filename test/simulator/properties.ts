@@ -24,7 +24,7 @@ const FIELD_TYPES: Readonly<Record<PropertyDefinition['type'], string>> = {
   date: 'date',
 }
 
-function propertyBody({
+export function propertyBody({
   name,
   type,
   readOnly,

@@ -8,6 +8,7 @@ import { idOf, objectOf } from './body.ts'
 import { type Call, NO_CONTENT, ok, type Reply } from './call.ts'
 import { HubspotFailure, invalid, notFound } from './failure.ts'
 import { journal, journalFile, subscriptions } from './journal-api.ts'
+import { legacyAnswer } from './legacy.ts'
 import type { LimitKind } from './limits.ts'
 import type { AppTokens } from './oauth.ts'
 import { type ObjectType, PORTAL_ID } from './object-types.ts'
@@ -118,7 +119,11 @@ export function routeOf(pathname: string, tokens: AppTokens): Route | undefined 
   if (parts[0] === 'crm-object-schemas' && isVersion(parts[1]) && parts[2] === 'schemas') {
     return { version: parts[1] ?? '', limit: 'burst', answer: (call) => schemas(call, parts.slice(3)) }
   }
-  if (parts[0] !== 'crm') return appRoute(parts, tokens)
+  if (parts[0] !== 'crm') {
+    const legacy = legacyAnswer(parts)
+    if (legacy !== undefined) return { version: parts[1] ?? '', limit: 'burst', answer: legacy }
+    return appRoute(parts, tokens)
+  }
   const old = parts[1] === 'v3' || parts[1] === 'v4'
   const [version, area = ''] = old ? [parts[1], parts[2]] : [parts[2], parts[1]]
   if (version === undefined || (!old && !DATED.has(version))) return undefined
