@@ -36,6 +36,8 @@ export const BUGS = [
   'keys-not-held',
   /** A worker computes what another has computed with the same changes in sight. */
   'computed-again',
+  /** A stage vouches for changes before it has applied them; over Kafka, for what its furthest partition has handled. */
+  'reflected-early',
   /** Changes that come by while a piece of a table is under way are not laid over it. */
   'copy-changes-forgotten',
   /** A piece of a table is read in a snapshot that does not yet show what was taken from the stream before. */

@@ -6,14 +6,14 @@
  * signal. Killing the process at any point is safe: positions, effects and checkpoints are committed together.
  */
 import { Capture } from './capture/capture.ts'
-
+import { refuseDebezium } from './capture/debezium.ts'
 import { BudgetBook } from './connect/budget.ts'
 import type { ConnectFaults, ConnectLog, ConnectReport } from './connect/options.ts'
 import { superviseConnector } from './connect/supervise.ts'
 import { acquireLease } from './db/lease.ts'
 import { createPool, type Pool } from './db/pool.ts'
 import type { ProjectConfig } from './define/index.ts'
-import { asError, RescoreError } from './errors.ts'
+import { asError } from './errors.ts'
 import type { Faults } from './faults.ts'
 import { compileGraph } from './graph/compile.ts'
 import type { Graph } from './graph/graph.ts'
@@ -76,7 +76,7 @@ const SCORE_ENTRIES = 1_000
  */
 export async function startService(options: ServiceOptions): Promise<Service> {
   const { url, config, log, health = new Health(), metrics = new Metrics() } = options
-  if (config.capture === 'debezium') throw noTopics()
+  refuseDebezium(config)
   const failure = new AbortController()
   const signal = AbortSignal.any([options.signal, failure.signal])
   const graph = compileGraph(config)
@@ -111,15 +111,6 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     await Promise.all([models?.[Symbol.asyncDispose](), pool.end()])
     throw error
   }
-}
-
-function noTopics(): RescoreError {
-  return new RescoreError({
-    code: 'CONFIG_CAPTURE',
-    fate: 'stop',
-    message: "capture: 'debezium' reads the topics of a Debezium connector, and without Kafka there are none.",
-    mend: 'Set KAFKA_BROKERS and run `rescore start`, or take capture out of rescore.config.ts.',
-  })
 }
 
 function landingFaults(faults: Faults): ConnectFaults {

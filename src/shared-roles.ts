@@ -76,6 +76,7 @@ export function runCapture(shared: SharedProcess): RunningPart {
       kafka,
       tables: watched.tables,
       prefix: options.kafka.prefix,
+      ...options.kafka.writing,
       signal: isLeader,
       role,
       onReady: () => health.set('capture', 'running'),

@@ -200,7 +200,8 @@ async function prepare({ options, pool, graph, kafka, carrier }: SharedProcess):
   for (const connector of config.connectors) {
     await prepareConnector({ pool, connector, foreignKeys: pathColumns(graph) })
   }
-  await assertWatchable(pool, graph.tables, { publication, filled: filledTables(config) })
+  const watched = { publication: isByDebezium(config) ? null : publication, filled: filledTables(config) }
+  await assertWatchable(pool, graph.tables, watched)
   // Capture and scoring need the feature tables whether or not a worker has made them yet.
   const recompute = createRecomputeStage({ graph, report: () => undefined, strict: false, ...config.backfill })
   await whileHeld(pool, recompute.name, () => recompute.deploy(pool))

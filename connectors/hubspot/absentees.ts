@@ -65,15 +65,20 @@ export async function* absentees(
   }
 }
 
-/** @throws SourceError HUBSPOT_MASS_REMOVAL */
+/**
+ * @param before found nowhere and deleted so far
+ * @param more found nowhere and still there
+ * @throws SourceError HUBSPOT_MASS_REMOVAL
+ */
 export async function assertMayRemove(
   context: ReadContext,
   object: ObjectType,
-  gone: number,
+  { before, more }: { readonly before: number; readonly more: number },
   mayRemove: number,
 ): Promise<void> {
-  if (gone <= ALWAYS_MAY_GO) return
-  const rows = gone + (await context.size(object.table))
+  const gone = before + more
+  if (more === 0 || gone <= ALWAYS_MAY_GO) return
+  const rows = before + (await context.size(object.table))
   if (gone <= mayRemove * rows) return
   throw new SourceError({
     kind: 'transient',

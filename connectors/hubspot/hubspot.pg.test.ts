@@ -6,7 +6,7 @@ import { runConnector } from '../../src/connect/runner.ts'
 import { bigint, defineTable, json, number, text } from '../../src/define/index.ts'
 import { type Portal, SimulatorClock, seedPortal } from '../../test/simulator/index.ts'
 import { expectedRows, type HubspotSetUp, rowsOf, SMALL_TABLES, setUpHubspot, T0 } from '../../test/support/hubspot.ts'
-import { companies, contacts, DEFAULT_HISTORY, deals } from './index.ts'
+import { companies, contacts, DEFAULT_HISTORY, deals, tickets } from './index.ts'
 
 function fill(portal: Portal, count: number): void {
   for (let id = 1; id <= count; id += 1) {
@@ -19,20 +19,21 @@ async function expectSame(at: HubspotSetUp, type: keyof typeof SMALL_TABLES = 'c
   expect(await rowsOf(at, table)).toStrictEqual(expectedRows(at.portal, type, table))
 }
 
-const FULL = { companies, contacts, deals, history: undefined } as const
+const FULL = { companies, contacts, deals, tickets, owners: true, pipelines: true, history: undefined } as const
 
 describe('hubspot', () => {
   it.each(['2026-09', '2026-03', 'v3'])('lands a whole portal as it is, read by version %s', async (apiVersion) => {
     const portal = seedPortal({ seed: 5, companies: 60, clock: SimulatorClock.frozenAt(T0) })
     await using at = await setUpHubspot({ ...FULL, portal, apiVersion })
     for (const { name } of at.connector.streams) await at.pass(name)
-    for (const [type, table] of Object.entries({ companies, contacts, deals })) {
+    for (const [type, table] of Object.entries({ companies, contacts, deals, tickets })) {
       expect(await rowsOf(at, table)).toStrictEqual(expectedRows(portal, type, table))
     }
     const edges = await at.db.query<{ edge: string }>(
       `select concat_ws(' ', 'companies', company_id, 'contacts', contact_id, type_id) as edge from hubspot.company_contacts
        union all select concat_ws(' ', 'companies', company_id, 'deals', deal_id, type_id) from hubspot.company_deals
-       union all select concat_ws(' ', 'deals', deal_id, 'contacts', contact_id, type_id) from hubspot.deal_contacts`,
+       union all select concat_ws(' ', 'deals', deal_id, 'contacts', contact_id, type_id) from hubspot.deal_contacts
+       union all select concat_ws(' ', 'companies', company_id, 'tickets', ticket_id, type_id) from hubspot.company_tickets`,
     )
     const expected = [...portal.edges.all()].map(({ from, fromId, to, toId, typeId }) =>
       [from, fromId, to, toId, typeId].join(' '),

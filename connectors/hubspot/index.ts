@@ -12,12 +12,12 @@ import { hubspotApi } from './api.ts'
 import { associationStream } from './associations.ts'
 import { calculatedStream } from './calculated.ts'
 import { journalStream } from './journal.ts'
-import { journalHttp } from './journal-api.ts'
+import { journalHttp, latestFile } from './journal-api.ts'
 import { HUBSPOT_API_VERSION, HUBSPOT_CREDENTIAL, hubspotBudgets, JOURNAL_BUDGET } from './limits.ts'
 import { objectStream } from './object-stream.ts'
 import type { ObjectType } from './object-type.ts'
 import { type HubspotOptions, objectTypes, pipelineTypes } from './options.ts'
-import { labelStream, ownerStream, pipelineStream } from './portal-streams.ts'
+import { labelStream, ownerStream, pipelineStream, readOwners, readPipelines } from './portal-streams.ts'
 import { checkObject, readyOf } from './ready.ts'
 import { PortalSchemas } from './schemas.ts'
 import { archivedStream, sweepStream } from './sweep.ts'
@@ -63,6 +63,10 @@ export function hubspot(options: HubspotOptions): Connector {
     webhooks: options.webhooks === undefined ? undefined : hubspotWebhooks(options.webhooks, schemas),
     async check(context) {
       const found = await Promise.all(objects.map((object) => checkObject(api, schemas, context, object)))
+      // Asked for once, so that a scope that is missing shows before anything is read.
+      if (options.owners === true) await readOwners(api, context, false)
+      for (const type of piped) await readPipelines(api, context, type)
+      if (journal !== undefined) await latestFile(context, api.paths)
       return found.flatMap(({ problems }) => problems)
     },
   })

@@ -143,8 +143,7 @@ export async function ensureSubscriptions(
 ): Promise<number> {
   const answer = await context.http({ path: paths.subscriptions, budget })
   const { results } = checked(subscriptionList, answer.body, 'The list of subscriptions')
-  const holds = (has: readonly string[] | null | undefined, wants: readonly string[]) =>
-    wants.every((one) => has?.includes(one) === true)
+  const holds = (has: readonly string[], wants: readonly string[]) => wants.every((one) => has.includes(one))
   let made = 0
   for (const wanted of types.flatMap(wantedFor)) {
     const found = results.some(
@@ -153,11 +152,12 @@ export async function ensureSubscriptions(
         one.objectTypeId === wanted.objectTypeId &&
         one.portalId === portalId &&
         holds(one.actions, wanted.actions) &&
-        holds(one.properties, wanted.properties),
+        (one.properties === null || one.properties === undefined || holds(one.properties, wanted.properties)),
     )
     if (found) continue
     const body = { ...wanted, portalId: Number(portalId), objectIds: [] }
-    await context.http({ method: 'POST', path: paths.subscriptions, body, budget })
+    // Somebody may have made it meanwhile.
+    await context.http({ method: 'POST', path: paths.subscriptions, body, budget, accept: [409] })
     made += 1
   }
   return made

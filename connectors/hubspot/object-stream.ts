@@ -1,5 +1,5 @@
 /**
- * Companies, contacts or deals: loaded once by list, then followed by their last-modified time.
+ * The records of one type: loaded once by list, then followed by their last-modified time.
  *
  * The search index lags, ties are normal (a bulk edit stamps thousands of records with one millisecond) and a search
  * ends at 10,000 results. So a window (from, to] of modification times is read by ascending id, never by offset, and

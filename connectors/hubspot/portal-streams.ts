@@ -35,7 +35,15 @@ interface WholeOptions {
 const get = (api: HubspotApi, context: SourceContext, path: string, query: Readonly<Record<string, string>> = {}) =>
   api.request(context, { budget: 'burst', method: 'GET', path, query })
 
-async function readOwners(api: HubspotApi, context: SourceContext, archived: boolean) {
+const emptyList = (what: string, mend: string) =>
+  new SourceError({
+    kind: 'transient',
+    code: 'HUBSPOT_EMPTY_LIST',
+    message: `HubSpot named no ${what}, and there is always one.`,
+    mend: `It is read again by itself. If it lasts, ${mend}.`,
+  })
+
+export async function readOwners(api: HubspotApi, context: SourceContext, archived: boolean) {
   const found: z.infer<typeof owner>[] = []
   let after: string | undefined
   do {
@@ -63,6 +71,7 @@ export function ownerStream({ api, everyMs }: WholeOptions): Stream<WholeState> 
     async *sync(context) {
       const listing = `owners:${context.now()}`
       const all = [...(await readOwners(api, context, false)), ...(await readOwners(api, context, true))]
+      if (all.length === 0) throw emptyList('owner of the portal', 'set owners of hubspot() to false')
       for (const one of all) {
         const row = {
           id: one.id,
@@ -97,16 +106,11 @@ const stage = z.object({
 const pipeline = stage.omit({ metadata: true }).extend({ stages: z.array(stage) })
 const pipelineList = z.object({ results: z.array(pipeline) })
 
-async function readPipelines(api: HubspotApi, context: SourceContext, type: string) {
+export async function readPipelines(api: HubspotApi, context: SourceContext, type: string) {
   const answer = await get(api, context, api.paths.pipelines(type))
   const { results } = checked(pipelineList, answer, `The pipelines of ${type}`)
   if (results.length > 0) return results
-  throw new SourceError({
-    kind: 'transient',
-    code: 'HUBSPOT_EMPTY_LIST',
-    message: `HubSpot named no pipeline of ${type}, and there is always one.`,
-    mend: 'It is read again by itself. If it lasts, take the type out of pipelines of hubspot().',
-  })
+  throw emptyList(`pipeline of ${type}`, 'take the type out of pipelines of hubspot()')
 }
 
 /** @param types whose pipelines are read, such as deals and tickets */

@@ -97,7 +97,7 @@ export async function* sweepAll<S>(
   const at = (): SweepPosition => ({ after, lastId: lastId?.toString() ?? null, gone })
   async function* missing(range: AbsenteeRange, alive: bigint[]): AsyncGenerator<Message<S>, void, void> {
     for await (const found of absentees(api, context, object, range)) {
-      await assertMayRemove(context, object, gone + found.gone, mayRemove)
+      await assertMayRemove(context, object, { before: gone, more: found.gone }, mayRemove)
       yield* found.messages
       alive.push(...found.alive)
       gone += found.gone

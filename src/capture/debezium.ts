@@ -9,6 +9,7 @@
  */
 import { sleep } from '../db/backoff.ts'
 import { isRetriableDbError, type Pool, quoteTable } from '../db/pool.ts'
+import type { ProjectConfig } from '../define/index.ts'
 import type { RescoreError } from '../errors.ts'
 import { type Carrier, refuseOtherCarrier } from './carrier.ts'
 import { identify, readLeft, recogniseDatabase, refuse } from './identity.ts'
@@ -137,6 +138,16 @@ async function watch(options: FollowDebeziumOptions): Promise<void> {
     onWatched((await readDebeziumSlot(pool, slot))?.active === true)
     await sleep(WATCH_EVERY_MS, signal)
   }
+}
+
+/** For a service on the embedded log. @throws RescoreError CONFIG_CAPTURE */
+export function refuseDebezium({ capture }: Pick<ProjectConfig, 'capture'>): void {
+  if (capture !== 'debezium') return
+  throw refuse(
+    'CONFIG_CAPTURE',
+    "capture: 'debezium' reads the topics of a Debezium connector, and without Kafka there are none.",
+    'Set KAFKA_BROKERS and run `rescore start`, or take capture out of rescore.config.ts.',
+  )
 }
 
 /** Until the signal aborts. @throws RescoreError of fate `stop` when changes may be missing */

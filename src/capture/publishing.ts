@@ -2,24 +2,22 @@
  * Capture into Kafka: every change of the publication becomes a record, and the slot follows what the brokers have.
  *
  * Invariants: the slot is confirmed only up to the last transaction whose every record is acknowledged by all in-sync
- * replicas, or kept aside in rescore.unpublished because its topic cannot take it; memory is bounded by the bytes not yet
- * acknowledged, then the socket is paused. The publisher outlives connections to PostgreSQL, so a cut makes no duplicates.
+ * replicas, without its large columns where its topic cannot take them (unpublished.ts); memory is bounded by the bytes not
+ * yet acknowledged, then the socket is paused. The publisher outlives connections to PostgreSQL, so a cut makes no duplicates.
  * After a crash the server sends again everything not confirmed: duplicates, in order per key, never a gap.
  */
 import type { Kafka } from 'kafkajs'
 import { retry } from '../db/backoff.ts'
 import type { HeldRole } from '../db/leader.ts'
-import { formatLsn } from '../db/lsn.ts'
 import { isRetriableDbError, type Pool } from '../db/pool.ts'
-import { RescoreError } from '../errors.ts'
 import type { Compression } from '../log/kafka/compress.ts'
 import { DEFAULT_TYPES, type EncodeTypes } from '../log/kafka/encode-types.ts'
-import { readPositionHeader } from '../log/kafka/envelope.ts'
-import { Publisher, type RefusedRecord } from '../log/kafka/publish.ts'
+import { Publisher } from '../log/kafka/publish.ts'
 import { topicName } from '../log/kafka/topics.ts'
 import { Published } from './publishing-commits.ts'
 import { PublishingIntake } from './publishing-intake.ts'
 import { Replication, type SlotOptions } from './replicate.ts'
+import { keepUnpublished } from './unpublished.ts'
 
 export interface PublishOptions extends SlotOptions {
   readonly kafka: Kafka
@@ -68,7 +66,7 @@ export async function publishChanges(options: PublishOptions): Promise<void> {
     topics: tables.map(topicOf),
     signal: over,
     ...(role === undefined ? {} : { maySend: role.isSure }),
-    onRefused: (refused) => keepAside(pool, refused, over),
+    onRefused: (refused) => keepUnpublished(pool, refused, over),
     onProgress: () => intake?.progressed(),
   })
   const published = new Published(publisher)
@@ -108,29 +106,4 @@ async function readDatabase(pool: Pool, signal: AbortSignal): Promise<{ database
     )
   const { rows } = await retry(read, { attempts: 10, signal, isRetriable: isRetriableDbError })
   return rows[0] ?? { database: '', system: '' }
-}
-
-/** Kept whole, with its position and reason, before the record counts as published. */
-async function keepAside(
-  pool: Pool,
-  { topic, partition, record, bytes }: RefusedRecord,
-  signal: AbortSignal,
-): Promise<void> {
-  const position = readPositionHeader(record.headers)
-  if (position === null) {
-    throw new RescoreError({
-      code: 'CAPTURE_PUBLISH',
-      fate: 'stop',
-      message: `A record for ${topic} that its topic cannot take has no position.`,
-      mend: 'This is a bug: keep the slot and report it.',
-    })
-  }
-  const reason = `${bytes} bytes are more than max.message.bytes of the topic allows.`
-  const keep = () =>
-    pool.query(
-      `insert into rescore.unpublished (topic, partition, lsn, index, key, value, code, reason)
-       values ($1, $2, $3, $4, $5, $6, 'MESSAGE_TOO_LARGE', $7) on conflict do nothing`,
-      [topic, partition, formatLsn(position.lsn), position.index, record.key, record.value, reason],
-    )
-  await retry(keep, { attempts: Number.POSITIVE_INFINITY, signal, isRetriable: isRetriableDbError })
 }

@@ -66,11 +66,14 @@ export function unpublishableOf(found: Iterable<FoundTable>): readonly string[] 
   return [...found].filter((one) => isUnpublishable(one) && kindProblem(one) === null).map(({ id }) => id)
 }
 
-/** @param unpublishable all tables that only a superuser can publish, quoted: one statement does it for all */
+/**
+ * @param publication null: somebody else publishes its changes
+ * @param unpublishable all tables that only a superuser can publish, quoted: one statement does it for all
+ */
 export function rightsProblems(
   table: Table,
   found: FoundTable,
-  publication: string,
+  publication: string | null,
   unpublishable: readonly string[],
 ): readonly WatchProblem[] {
   const { id, role, owner } = found
@@ -88,7 +91,7 @@ export function rightsProblems(
     const message = `Row-level security hides rows of table ${id} from the role ${role}: the log would name rows it cannot see.`
     problems.push(rights(message, `alter role ${quoted(role)} bypassrls;`))
   }
-  if (isUnpublishable(found)) {
+  if (publication !== null && isUnpublishable(found)) {
     const name = `"${publication}"`
     const list = unpublishable.join(', ')
     const publish = found.isPublicationThere

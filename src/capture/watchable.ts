@@ -88,7 +88,7 @@ join pg_class c on c.relnamespace = n.oid and c.relname = substr(t.id, strpos(t.
 export async function findTables(
   pool: Pool,
   ids: readonly string[],
-  publication: string,
+  publication: string | null,
 ): Promise<ReadonlyMap<string, FoundTable>> {
   const { rows } = await pool.query<FoundTable & { at: number }>(FIND, [ids, publication])
   return new Map(rows.map((row) => [ids[row.at - 1] ?? '', row]))
@@ -143,7 +143,7 @@ function identityProblems(found: FoundTable): readonly WatchProblem[] {
 function problemsOf(
   table: Table,
   found: FoundTable,
-  publication: string,
+  publication: string | null,
   unpublishable: readonly string[],
 ): readonly WatchProblem[] {
   const kind = kindProblem(found)
@@ -154,7 +154,8 @@ function problemsOf(
 }
 
 export interface WatchOptions {
-  readonly publication: string
+  /** Null: somebody else publishes their changes. */
+  readonly publication: string | null
   /** Ids of tables that connectors fill: made and kept fit by them. */
   readonly filled: ReadonlySet<string>
 }

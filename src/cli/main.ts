@@ -24,6 +24,7 @@ import { startCommand } from './start.ts'
 import { statusCommand } from './status.ts'
 import { syncCommand } from './sync.ts'
 import { topicsCommand } from './topics.ts'
+import { unpublishedCommand } from './unpublished.ts'
 import { verifyCommand } from './verify.ts'
 import { waitCommand } from './wait.ts'
 
@@ -58,6 +59,7 @@ export function createProgram(signal: AbortSignal): Command {
     syncCommand(signal),
     rejectsCommand(signal),
     eraseCommand(signal),
+    unpublishedCommand(),
   ]
   for (const command of commands) program.addCommand(command)
   for (const command of [program, ...commands]) command.exitOverride().showHelpAfterError('(see --help)')

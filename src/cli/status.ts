@@ -85,6 +85,9 @@ export function renderStatus(status: Status): string {
   for (const { model, label, count } of status.classifications) lines.push(`model ${model}: ${count} ${label}`)
   if (status.quarantined > 0) lines.push(`kept aside: ${status.quarantined} entities that cannot be computed`)
   if (status.rejected > 0) lines.push(`rejected: ${status.rejected} records that could not be landed`)
+  if (status.unpublished > 0) {
+    lines.push(`published without large columns: ${status.unpublished} changes (rescore unpublished list)`)
+  }
   return lines.join('\n')
 }
 

@@ -7,6 +7,8 @@ import { type Queryable, quoteIdent, quoteTable } from '../db/pool.ts'
 import type { DueOptions, Message, SourceRow, Table } from '../define/index.ts'
 import type { StreamIdentity } from './landing.ts'
 import { document, keyText, recordset } from './landing-sql.ts'
+import { assertMayRemove } from './removal.ts'
+import { countStored } from './stored.ts'
 
 type Of<O extends Message<unknown>['op']> = Extract<Message<unknown>, { op: O }>
 
@@ -85,22 +87,24 @@ export async function saveListed(client: Queryable, { table, listing, keys, inst
   )
 }
 
-/** @returns rows deleted */
+/** @returns rows deleted. @throws RescoreError CONNECT_MASS_REMOVAL */
 export async function deleteUnlisted(
   client: Queryable,
-  { table, listing, keepsOthers = false }: Of<'unlisted'>,
+  { table, listing, keepsOthers = false, mayRemove }: Of<'unlisted'>,
 ): Promise<number> {
   const gone = await client.query(
     `delete from ${quoteTable(table.id)} t where not exists (
        select from rescore.listed l where l.source_table = $1 and l.listing = $2 and l.key = ${keyDocument(table, 't')})`,
     [table.id, listing],
   )
+  const removed = gone.rowCount ?? 0
+  if (removed > 0) assertMayRemove(table, removed, await countStored(client, table), mayRemove)
   await client.query('delete from rescore.listed where source_table = $1 and (listing = $2 or not $3)', [
     table.id,
     listing,
     keepsOthers,
   ])
-  return gone.rowCount ?? 0
+  return removed
 }
 
 /** Nothing that was set aside of a record erased for privacy stays. */

@@ -78,7 +78,14 @@ export type Message<S> =
    * The listing is whole: rows of `table` whose key was never `listed` in it are deleted. For keys of any type. Other
    * listings of the table are forgotten with it, unless `keepsOthers`.
    */
-  | { readonly op: 'unlisted'; readonly table: Table; readonly listing: string; readonly keepsOthers?: boolean }
+  | {
+      readonly op: 'unlisted'
+      readonly table: Table
+      readonly listing: string
+      readonly keepsOthers?: boolean
+      /** Share of the rows that may go; beyond it none does, and the pass fails. Ten always may. Default 0.5. */
+      readonly mayRemove?: number
+    }
   /** One record that cannot be landed: kept in rescore.reject with its reason; the run goes on. */
   | {
       readonly op: 'reject'

@@ -140,8 +140,11 @@ export interface RestSpec {
   readonly deleted?: Selector<Item>
   /** The key the record lives on under after a merge; none for a record that was not merged. */
   readonly mergedInto?: Selector<Item>
-  /** Reads the whole list every so often and deletes what it no longer holds. */
-  readonly sweep?: { readonly everyMs: number }
+  /**
+   * Reads the whole list every so often and deletes what it no longer holds. `mayRemove`: the share of the rows that may go
+   * at once; beyond it none does, and the pass fails. Ten always may. Default 0.5.
+   */
+  readonly sweep?: { readonly everyMs: number; readonly mayRemove?: number }
   /**
    * ETags are kept and sent: a list of one page, a record (`one`) or a lookup that has not changed is not read again.
    * After a change of `columns`, read everything once: `rescore sync … --full`.

@@ -25,6 +25,8 @@ export interface SingerStreamSpec {
   readonly replication?: { readonly method: ReplicationMethod; readonly key?: string }
   /** Streams the tap must read along with this one (a parent); their records are passed over. */
   readonly along?: readonly string[]
+  /** The name its records come under, where it is none of those of the catalog. */
+  readonly emits?: string
   /** Pause between runs; default 15 min. */
   readonly everyMs?: number
   readonly priority?: Priority

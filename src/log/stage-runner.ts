@@ -173,6 +173,10 @@ class StageRunner<Work> {
       await inVisibleSnapshot(this.#snapshot, [], ({ client }) => this.#move(client, batch.end, null))
       this.#position = batch.end
     }
+    if (isPlanted('reflected-early')) {
+      const early = this.#reflected.news(outlook)
+      await inVisibleSnapshot(this.#snapshot, [], ({ client }) => this.#move(client, this.#position, early))
+    }
     const attempt: Attempt<Work> = { to: batch.end, outlook, work }
     this.#attempted = attempt
     const said = await inVisibleSnapshot(this.#snapshot, batch.xids, async (context) => {

@@ -1,12 +1,12 @@
 /** The doctor of Kafka on real brokers: silent where all is well, and each fault found and told with its mend. */
 import { expect, test } from 'vitest'
 import { eventually } from '../../test/support/eventually.ts'
-import { describeKafka, kafkaSettings } from '../../test/support/kafka/kafka.ts'
+import { describeKafka, describeWithJava, kafkaSettings } from '../../test/support/kafka/kafka.ts'
+import { startOldBroker } from '../../test/support/kafka/old-broker.ts'
 import { withAdmin } from '../log/kafka/admin.ts'
-import { missingVersions } from '../log/kafka/api-versions.ts'
-import { createKafka, DefaultPartitioner } from '../log/kafka/client.ts'
+import { ConfigResourceTypes, createKafka, DefaultPartitioner } from '../log/kafka/client.ts'
 import type { KafkaSettings } from '../log/kafka/settings.ts'
-import { groupId, topicName } from '../log/kafka/topics.ts'
+import { groupId, topicName, topicSpecs } from '../log/kafka/topics.ts'
 import { ensureTopics } from '../log/kafka/topics-admin.ts'
 import { examineKafka } from './doctor-kafka.ts'
 
@@ -28,6 +28,26 @@ async function publish(settings: KafkaSettings, timestamp: number): Promise<void
   }
 }
 
+const declaredOf = (settings: KafkaSettings) => topicSpecs(settings, TABLES, 1)[0]?.config ?? {}
+
+/** As declared, but for these. */
+const setTopic = (settings: KafkaSettings, config: Readonly<Record<string, string>>) =>
+  withAdmin(settings, client, 'setting a topic', (admin) =>
+    admin.alterConfigs({
+      validateOnly: false,
+      resources: [
+        {
+          type: ConfigResourceTypes.TOPIC,
+          name: topicName(settings.prefix, 'public.company'),
+          configEntries: Object.entries({ ...declaredOf(settings), ...config }).map(([name, value]) => ({
+            name,
+            value,
+          })),
+        },
+      ],
+    }),
+  )
+
 describeKafka('the doctor', ({ brokers }) => {
   test('finds nothing wrong where topics are as declared', async () => {
     const settings = kafkaSettings({ KAFKA_BROKERS: brokers })
@@ -44,6 +64,20 @@ describeKafka('the doctor', ({ brokers }) => {
     ])
   })
 
+  test('tells of topics that are otherwise than declared, and of writes that no broker can take', async () => {
+    const settings = kafkaSettings({ KAFKA_BROKERS: brokers })
+    await ensureTopics(settings, client, TABLES)
+    await setTopic(settings, { 'min.insync.replicas': '2' })
+    expect(await examine(settings)).toMatchObject([
+      { check: 'kafka topics', message: expect.stringContaining('min.insync.replicas 2, not 1') },
+      { check: 'kafka copies', message: expect.stringContaining('fewer copies are in sync than a write needs') },
+    ])
+    await setTopic(settings, { 'min.insync.replicas': '1', 'unclean.leader.election.enable': 'true' })
+    expect(await examine(settings)).toMatchObject([{ check: 'kafka copies', mend: expect.stringContaining('unclean') }])
+    await setTopic(settings, { 'min.insync.replicas': '1' })
+    expect(await examine(settings)).toEqual([])
+  })
+
   test('tells of a retention that is shorter than the longest outage', async () => {
     const settings = kafkaSettings({ KAFKA_BROKERS: brokers, KAFKA_RETENTION_HOURS: '1' })
     await ensureTopics(settings, client, TABLES)
@@ -54,6 +88,7 @@ describeKafka('the doctor', ({ brokers }) => {
         mend: expect.stringContaining('KAFKA_RETENTION_HOURS'),
       },
     ])
+    expect(await examine({ ...settings, longestOutageMs: 1_800_000 })).toEqual([])
   })
 
   test('tells of records from the future', async () => {
@@ -91,14 +126,14 @@ describeKafka('a cluster that is not there', () => {
   })
 })
 
-test('a broker that has dropped what is spoken here, or never had it, is told by the name of the call', () => {
-  const missing = missingVersions(
-    new Map([
-      [0, { min: 8, max: 12 }],
-      [1, { min: 0, max: 3 }],
-    ]),
-  )
-  expect(missing).toContain('Produce is served in versions 8 to 12, and 7 to 7 are spoken here')
-  expect(missing).toContain('Fetch is served in versions 0 to 3, and 4 to 11 are spoken here')
-  expect(missing).toContain('Metadata is missing')
+describeWithJava('a broker too old', () => {
+  test('is told by its number, its address and the call it does not speak', async () => {
+    await using broker = await startOldBroker()
+    const settings = kafkaSettings({ KAFKA_BROKERS: broker.brokers })
+    await ensureTopics(settings, client, TABLES)
+    const versions = (await examine(settings)).filter(({ check }) => check === 'kafka versions')
+    expect(versions).toMatchObject([
+      { message: expect.stringMatching(/^Broker 1 \(127\.0\.0\.1:\d+\): Produce is served in versions 0 to 2/) },
+    ])
+  })
 })

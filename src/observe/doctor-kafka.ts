@@ -42,7 +42,7 @@ type Check = (context: Context) => Promise<readonly Problem[]> | readonly Proble
 const hours = (ms: number) => `${(ms / HOUR_MS).toFixed(1)} h`
 const names = (reports: readonly TopicReport[]) => reports.map(({ spec }) => spec.name).join(', ')
 
-const login: Check = ({ settings }) => {
+export function loginProblems({ settings }: Pick<KafkaDoctorOptions, 'settings'>): readonly Problem[] {
   const isOpen = settings.tls === null && ['plain', 'oauthbearer'].includes(settings.sasl?.mechanism ?? '')
   if (!isOpen) return []
   const message = `KAFKA_SASL=${settings.sasl?.mechanism} without TLS sends the secret in clear text.`
@@ -83,7 +83,7 @@ const declared: Check = ({ topics }) => {
 }
 
 /** Writes wait for all copies in sync (acks = all): how many that must be, and how many there are. */
-const copies: Check = ({ topics }) => {
+export function copyProblems({ topics }: { readonly topics: readonly TopicReport[] }): readonly Problem[] {
   const present = topics.flatMap((report) => (report.state === null ? [] : [{ report, state: report.state }]))
   const least = (config: Readonly<Record<string, string>>) => Number(config['min.insync.replicas'] ?? 1)
   const of = (choose: (entry: (typeof present)[number]) => boolean) =>
@@ -171,10 +171,10 @@ const groups: Check = async ({ admin, settings, stages }) => {
 }
 
 const CHECKS: readonly (readonly [string, Check])[] = [
-  ['kafka login', login],
+  ['kafka login', loginProblems],
   ['kafka versions', versions],
   ['kafka topics', declared],
-  ['kafka copies', copies],
+  ['kafka copies', copyProblems],
   ['kafka retention', retention],
   ['kafka clock', clock],
   ['kafka groups', groups],

@@ -15,6 +15,7 @@ import type { ProjectConfig, Table } from '../define/index.ts'
 import { asError, isRescoreError } from '../errors.ts'
 import { filledTables } from '../graph/captured-tables.ts'
 import type { PathColumn } from '../graph/path-columns.ts'
+import { examineUnpublished } from './doctor-unpublished.ts'
 
 export interface Problem {
   readonly check: string
@@ -85,7 +86,8 @@ const CHECK_OF: Readonly<Record<string, string>> = {
 }
 
 const watched: Check = async ({ pool, config, tables, publication }) => {
-  const found = await examineTables(pool, tables, { publication, filled: filledTables(config) })
+  const ours = config.capture === 'debezium' ? null : publication
+  const found = await examineTables(pool, tables, { publication: ours, filled: filledTables(config) })
   return found.map(({ code, message, mend }) => ({ check: CHECK_OF[code] ?? 'tables', message, mend }))
 }
 
@@ -212,6 +214,7 @@ const CHECKS: readonly (readonly [string, Check])[] = [
   ['tables', watched],
   ['indexes', indexes],
   ['slot', slotState],
+  ['too large for Kafka', ({ pool }) => examineUnpublished(pool)],
   ['models', modelFiles],
   ['connectors', connectors],
 ]

@@ -47,6 +47,8 @@ export interface Status {
   readonly classifications: readonly { readonly model: string; readonly label: string; readonly count: number }[]
   readonly quarantined: number
   readonly rejected: number
+  /** Changes published without their large columns, because their topic cannot take them. */
+  readonly unpublished: number
 }
 
 interface StageRow {
@@ -94,9 +96,10 @@ export async function readStatus(pool: Pool): Promise<Status> {
     const labels = await client.query<Status['classifications'][number]>(
       'select model, label, count(*)::float8 as count from rescore.classification group by 1, 2 order by 1, 2',
     )
-    const aside = await client.query<{ quarantined: number; rejected: number }>(
+    const aside = await client.query<{ quarantined: number; rejected: number; unpublished: number }>(
       `select (select count(*) from rescore.quarantine)::float8 as quarantined,
-              (select count(*) from rescore.reject)::float8 as rejected`,
+              (select count(*) from rescore.reject)::float8 as rejected,
+              (select count(*) from rescore.unpublished)::float8 as unpublished`,
     )
     return {
       stages: stages.rows.map((row) => stageStatus(row, partitions)),
@@ -107,6 +110,7 @@ export async function readStatus(pool: Pool): Promise<Status> {
       classifications: labels.rows,
       quarantined: aside.rows[0]?.quarantined ?? 0,
       rejected: aside.rows[0]?.rejected ?? 0,
+      unpublished: aside.rows[0]?.unpublished ?? 0,
     }
   })
 }

@@ -15,6 +15,7 @@
  * | position-before-effects | a position says done, and the effects are lost                | kill between the two          |
  * | visibility-not-checked  | a commit is decoded before it is visible, and read too early  | a commit held by its standby  |
  * | no-version-guard        | a worker that was overtaken puts the older value back         | a worker held before it writes |
+ * | reflected-early         | a position vouches for rows that do not show it yet           | read under load (reflected.pg) |
  */
 import { expect, test } from 'vitest'
 import { type Bug, plant } from '../../src/faults.ts'

@@ -1,5 +1,5 @@
 /**
- * Stands before a simulated portal: makes property groups and properties, which the portal behind does not serve, and
+ * Stands before a simulated portal: makes property groups and properties itself, so that a test sees each being made, and
  * answers batch updates as a test wants. All else goes through.
  */
 import { once } from 'node:events'

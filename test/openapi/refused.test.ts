@@ -41,6 +41,13 @@ test.each([
   expect(await readdir(project.folder)).not.toContain('connectors')
 })
 
+test('a document in several files is told how to become one', async () => {
+  await using project = await createProject()
+  const file = join(project.folder, 'given.yaml')
+  await writeFile(file, "openapi: 3.0.0\npaths:\n  /a:\n    $ref: 'paths/a.yml'\n")
+  expect((await project.begin('acme', '--from', file)).output).toMatch(/other files \(paths\/a\.yml\).*bundle/)
+})
+
 test('aliases that grow without end are refused', async () => {
   await using project = await createProject()
   const grows = 'abcdefghi'.split('').map(

@@ -1,15 +1,39 @@
 /** Associations: batch read, create and archive, /crm/v4/associations/{from}/{to}/batch/… and its dated twins; labels. */
 import { idOf, inputsOf, isObject, type JsonObject, listOf, objectOf } from './body.ts'
 import { type Call, NO_CONTENT, ok, type Reply } from './call.ts'
-import type { Edge } from './edges.ts'
+import type { AssociationType, Edge } from './edges.ts'
 import { invalid, notFound } from './failure.ts'
 import type { ObjectType } from './object-types.ts'
 import { categoryOf } from './objects.ts'
+import type { CrmRecord } from './record.ts'
 import { liveTargets } from './serialize.ts'
 
 const MOST_READ = 1_000
+const MOST_LISTED = 500
 const MOST_CREATED = 2_000
 const MOST_ARCHIVED = 100
+
+type Target = readonly [id: number, types: readonly AssociationType[]]
+
+/** One page of a record's targets, and where the next begins. */
+function pageOf(call: Call, record: CrmRecord, to: ObjectType, after: unknown, most: number) {
+  const rest = liveTargets(call.portal, record, to).filter(([targetId]) => targetId > Number(after ?? 0))
+  const page = rest.slice(0, most)
+  const last = String(page.at(-1)?.[0])
+  return {
+    page,
+    paging: rest.length > page.length ? { paging: { next: { after: last, link: `?after=${last}` } } } : {},
+  }
+}
+
+/** Old versions know no labels: a pair of types has one name, and `_unlabeled` for the plain association. */
+function targetBody(call: Call, from: ObjectType, to: ObjectType, [id, types]: Target): readonly object[] {
+  if (call.version !== 'v3') {
+    return [{ toObjectId: call.version === 'v4' ? id : String(id), associationTypes: types }]
+  }
+  const name = `${call.portal.types.get(from).singular}_to_${call.portal.types.get(to).singular}`
+  return types.map(({ label }) => ({ id: String(id), type: label === null ? `${name}_unlabeled` : name }))
+}
 
 function readAssociations(call: Call, from: ObjectType, to: ObjectType): Reply {
   const results: object[] = []
@@ -17,8 +41,7 @@ function readAssociations(call: Call, from: ObjectType, to: ObjectType): Reply {
   for (const input of inputsOf(call.body, MOST_READ)) {
     const id = idOf(input.id)
     const record = id === undefined ? undefined : call.portal.get(from, id)
-    const targets = record === undefined ? [] : liveTargets(call.portal, record, to)
-    if (targets.length === 0) {
+    if (record === undefined || liveTargets(call.portal, record, to).length === 0) {
       errors.push({
         status: 'error',
         category: 'OBJECT_NOT_FOUND',
@@ -28,21 +51,23 @@ function readAssociations(call: Call, from: ObjectType, to: ObjectType): Reply {
       })
       continue
     }
-    const after = Number(input.after ?? 0)
-    const rest = targets.filter(([targetId]) => targetId > after)
-    const page = rest.slice(0, call.settings.associationPage)
-    const last = page.at(-1)?.[0]
-    results.push({
-      from: { id: String(input.id) },
-      to: page.map(([targetId, types]) => ({
-        toObjectId: call.version === 'v4' ? targetId : String(targetId),
-        associationTypes: types,
-      })),
-      ...(rest.length > page.length ? { paging: { next: { after: String(last) } } } : {}),
-    })
+    const { page, paging } = pageOf(call, record, to, input.after, call.settings.associationPage)
+    const targets = page.flatMap((target) => targetBody(call, from, to, target))
+    results.push({ from: { id: String(input.id) }, to: targets, ...paging })
   }
   if (errors.length === 0) return ok({ status: 'COMPLETE', results })
   return ok({ status: 'COMPLETE', results, numErrors: errors.length, errors }, 207)
+}
+
+/** `/crm/v4/objects/{from}/{id}/associations/{to}` and its dated twins: those of one record. */
+export function associationsOf(call: Call, from: ObjectType, rawId: string | undefined, to: ObjectType): Reply {
+  const id = idOf(rawId)
+  const record = id === undefined ? undefined : call.portal.get(from, id)
+  if (call.method !== 'GET' || record === undefined) throw notFound()
+  const limit = Number(call.query.get('limit') ?? call.settings.associationPage)
+  if (!Number.isInteger(limit) || limit < 1 || limit > MOST_LISTED) throw invalid(`Invalid limit: ${limit}`)
+  const { page, paging } = pageOf(call, record, to, call.query.get('after'), limit)
+  return ok({ results: page.flatMap((target) => targetBody(call, from, to, target)), ...paging })
 }
 
 type Named = Pick<Edge, 'typeId' | 'category'>

@@ -2,7 +2,7 @@
  * Which handler answers a path. One table serves the old paths (/crm/v3/objects/…, /crm/v4/associations/…) and the dated
  * ones (/crm/objects/2026-09/…), because they differ in nothing else.
  */
-import { associationLabels, associations } from './associations.ts'
+import { associationLabels, associations, associationsOf } from './associations.ts'
 import { archiveBatch, createBatch, readBatch, updateBatch } from './batch.ts'
 import { idOf, objectOf } from './body.ts'
 import { type Call, NO_CONTENT, ok, type Reply } from './call.ts'
@@ -83,10 +83,10 @@ const AREAS: Readonly<Record<string, Area>> = { objects, properties, owners, pip
 
 function associationsRoute(version: string, [from, to, area, ...rest]: readonly string[]): Route | undefined {
   const types = (call: Call) => [typeOr404(call, from), typeOr404(call, to)] as const
-  if (area === 'labels' && rest.length === 0) {
+  if (area === 'labels' && rest.length === 0 && version !== 'v3') {
     return { version, limit: 'burst', answer: (call) => associationLabels(call, ...types(call)) }
   }
-  if (area !== 'batch') return undefined
+  if (area !== 'batch' || (version === 'v3' && rest[0] !== 'read')) return undefined
   return { version, limit: 'none', answer: (call) => associations(call, ...types(call), rest) }
 }
 
@@ -123,7 +123,12 @@ export function routeOf(pathname: string, tokens: AppTokens): Route | undefined 
   const [version, area = ''] = old ? [parts[1], parts[2]] : [parts[2], parts[1]]
   if (version === undefined || (!old && !DATED.has(version))) return undefined
   const rest = parts.slice(3)
-  if (area === 'associations') return version === 'v3' ? undefined : associationsRoute(version, rest)
+  if (area === 'associations') return associationsRoute(version, rest)
+  if (area === 'objects' && rest[2] === 'associations' && version !== 'v3') {
+    const [from, id, , to] = rest
+    const answer = (call: Call) => associationsOf(call, typeOr404(call, from), id, typeOr404(call, to))
+    return { version, limit: 'burst', answer }
+  }
   const answer = Object.hasOwn(AREAS, area) ? AREAS[area] : undefined
   // Schemas of dated versions are served elsewhere.
   if (answer === undefined || version === 'v4' || (area === 'schemas' && !old)) return undefined

@@ -18,6 +18,8 @@ export interface PropertyDefinition {
   readonly counts?: ObjectType
   /** Its options are kept elsewhere and not listed. */
   readonly external?: boolean
+  /** Default: information */
+  readonly group?: string
 }
 
 export function property(

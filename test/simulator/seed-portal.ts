@@ -18,6 +18,8 @@ export interface SeedOptions extends PortalOptions {
   readonly contactsPerCompany?: number | undefined
   /** On average; default 1.5. */
   readonly dealsPerCompany?: number | undefined
+  /** On average; default 0.4. */
+  readonly ticketsPerCompany?: number | undefined
 }
 
 /** From 0 to twice the mean. */
@@ -146,8 +148,34 @@ export function addPeopleAndDeals(portal: Portal, random: Random, contacts: numb
   }
 }
 
+const OWNERS = [
+  ['Anna', 'Ek'],
+  ['Ben', 'Osei'],
+  ['Chiara', 'Riva'],
+] as const
+
+/** Owners, and tickets they look after. */
+function addTickets(portal: Portal, random: Random, perCompany: number): void {
+  const owners = OWNERS.map(([firstName, lastName]) =>
+    portal.owners.add({ firstName, lastName, email: `${firstName.toLowerCase()}@portal.example` }),
+  )
+  for (const company of [...portal.live('companies')]) {
+    for (let left = around(random, perCompany); left > 0; left -= 1) {
+      const owner = owners[random.whole(0, owners.length - 1)]
+      const ticket = portal.create('tickets', {
+        subject: `${company.properties.name ?? 'Company'}: ${random.pick(['login', 'invoice', 'slow page', 'export'])}`,
+        hs_pipeline: '0',
+        hs_pipeline_stage: String(random.whole(1, 4)),
+        hs_ticket_priority: random.pick(['LOW', 'MEDIUM', 'HIGH']),
+        hubspot_owner_id: owner?.id ?? null,
+      })
+      portal.associate('tickets', ticket.id, 'companies', company.id)
+    }
+  }
+}
+
 export function seedPortal(options: SeedOptions): Portal {
-  const { seed, companies = 300, contactsPerCompany = 3, dealsPerCompany = 1.5 } = options
+  const { seed, companies = 300, contactsPerCompany = 3, dealsPerCompany = 1.5, ticketsPerCompany = 0.4 } = options
   const portal = new Portal(options)
   const random = randomFrom(seed, 'portal')
   const nowMs = portal.clock.now()
@@ -158,5 +186,6 @@ export function seedPortal(options: SeedOptions): Portal {
     pastEdits(portal, random, portal.create('companies', values, { atMs, source: 'IMPORT' }), nowMs)
   }
   addPeopleAndDeals(portal, random, contactsPerCompany, dealsPerCompany)
+  addTickets(portal, randomFrom(seed, 'tickets'), ticketsPerCompany)
   return portal
 }

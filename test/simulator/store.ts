@@ -27,6 +27,7 @@ interface Stored {
   readonly records: RecordSet
   readonly aliases: Map<number, number>
   readonly definitions: Map<string, PropertyDefinition>
+  readonly groups: Map<string, string>
 }
 
 export class PortalStore {
@@ -54,7 +55,12 @@ export class PortalStore {
   /** Makes room for the records of a type; what it holds is emptied. */
   store({ name, definitions }: TypeSpec): void {
     const byName = new Map(definitions.map((definition) => [definition.name, definition]))
-    this.#stored.set(name, { records: new RecordSet(), aliases: new Map(), definitions: byName })
+    this.#stored.set(name, {
+      records: new RecordSet(),
+      aliases: new Map(),
+      definitions: byName,
+      groups: new Map([['information', 'Information']]),
+    })
   }
 
   /** @throws Error when there is no such type */
@@ -83,6 +89,11 @@ export class PortalStore {
 
   defineProperty(type: ObjectType, definition: PropertyDefinition): void {
     this.#of(type).definitions.set(definition.name, definition)
+  }
+
+  /** Groups of properties: name to label. */
+  groups(type: ObjectType): Map<string, string> {
+    return this.#of(type).groups
   }
 
   aliases(type: ObjectType): ReadonlyMap<number, number> {

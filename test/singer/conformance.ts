@@ -7,7 +7,7 @@ import { singer } from '../../connectors/singer/index.ts'
 import type { ConformanceSpec } from '../../src/conformance/index.ts'
 import { bigint, defineTable, json, number, text, timestamp } from '../../src/define/index.ts'
 import { acmeSecretFixture } from '../conformance/acme.ts'
-import { ACME_TAP } from './python.ts'
+import { ACME_TAP, PYTHON } from './python.ts'
 
 const companies = defineTable({
   name: 'acme.companies',
@@ -15,16 +15,15 @@ const companies = defineTable({
   columns: { id: bigint().notNull(), name: text(), employees: number(), updated_at: timestamp(), raw: json() },
 })
 
-/** @param python it finds the tap's own Python once, and not through a shim each time */
-export function singerSpec(python = 'python3'): ConformanceSpec {
+export function singerSpec(): ConformanceSpec {
   let folder = ''
   return {
     name: 'singer (a tap of ours)',
     connector: ({ url, secret }) =>
       singer({
         name: 'acme',
-        command: [python, '-I', ACME_TAP],
-        python,
+        command: [PYTHON, '-I', ACME_TAP],
+        python: PYTHON,
         config: { url, token: secret, page: 100, timeout: 2 },
         folder,
         streams: [{ stream: 'companies', table: companies }],

@@ -9,8 +9,8 @@ import { BudgetBook } from '../../src/connect/budget.ts'
 import { redactorOf } from '../../src/connect/http/redact.ts'
 import type { Landed } from '../../src/connect/landing.ts'
 import type { ConnectFaults, RunConnectorOptions } from '../../src/connect/options.ts'
-import { runPass } from '../../src/connect/pass.ts'
 import { prepareConnector } from '../../src/connect/runner.ts'
+import { syncStream } from '../../src/connect/sync.ts'
 import {
   bigint,
   type Connector,
@@ -23,7 +23,7 @@ import {
 } from '../../src/define/index.ts'
 import { asError } from '../../src/errors.ts'
 import { createTestDatabase, type TestDatabase } from '../support/pg.ts'
-import { SCRIPTED } from './python.ts'
+import { PYTHON, SCRIPTED } from './python.ts'
 
 export const orders = defineTable({
   name: 'books.orders',
@@ -90,7 +90,8 @@ export class Script implements AsyncDisposable {
     }
     const connector = singer({
       name: 'books',
-      command: ['python3', SCRIPTED],
+      command: [PYTHON, '-I', SCRIPTED],
+      python: PYTHON,
       config,
       folder: join(folder, 'tap'),
       streams: [{ stream: 'orders', table: orders, ...options.stream }],
@@ -109,12 +110,16 @@ export class Script implements AsyncDisposable {
     return { pool: this.database.pool, connector: this.connector, signal: this.#signal, log, faults }
   }
 
-  /** One pass, as a process of its own would make it. @throws what the pass threw, cleaned of secrets */
-  async pass(faults: ConnectFaults = {}): Promise<Landed> {
+  /**
+   * One pass, as a process of its own would make it.
+   * @param extent 'full': what `rescore sync --full` does, which keeps a checkpoint of its own
+   * @throws what the pass threw, cleaned of secrets
+   */
+  async pass(faults: ConnectFaults = {}, extent: 'next' | 'full' = 'next'): Promise<Landed> {
     const [stream] = this.connector.streams
     if (stream === undefined) throw new Error('no stream')
     try {
-      return await runPass(this.options(faults), stream, new BudgetBook())
+      return await syncStream(this.options(faults), stream, new BudgetBook(), { kind: extent })
     } catch (thrown) {
       throw redactorOf(this.connector).error(asError(thrown))
     }

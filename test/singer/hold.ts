@@ -6,13 +6,14 @@ import { BudgetBook } from '../../src/connect/budget.ts'
 import { sourceContext } from '../../src/connect/context.ts'
 import { Tap, TapRun } from '../../src/connect/singer/run.ts'
 import { orders } from './harness.ts'
-import { SCRIPTED } from './python.ts'
+import { PYTHON, SCRIPTED } from './python.ts'
 
 const folder = process.argv[2] ?? ''
 const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'))
 const connector = singer({
   name: 'books',
-  command: ['python3', SCRIPTED],
+  command: [PYTHON, '-I', SCRIPTED],
+  python: PYTHON,
   config,
   folder: join(folder, 'tap'),
   streams: [{ stream: 'orders', table: orders }],

@@ -1,12 +1,11 @@
 /** What a tap says is what lands: exactly, once, with its state behind it. The tap is taps/scripted.py. */
 import { describe, expect, test } from 'vitest'
-import { activate, record, Script, schema, state } from './harness.ts'
+import { bigint, defineTable, timestamp } from '../../src/define/index.ts'
+import { reportConnectors } from '../../src/observe/connectors.ts'
+import { record, Script, schema, state } from './harness.ts'
 import { whyNoPython } from './python.ts'
 
-const reason = whyNoPython()
-if (reason !== undefined) process.stderr.write(`${reason}\n`)
-
-describe.skipIf(reason !== undefined)('a tap that is run', () => {
+describe.skipIf(whyNoPython !== undefined)('a tap that is run', () => {
   test('lands its records, is resumed from its own state, and writes nothing it has written', async () => {
     const run = [schema, record(1, { title: 'One' }), record(2, { title: 'Two' }), state({ bookmarks: { at: 7 } })]
     await using script = await Script.open([run])
@@ -108,6 +107,61 @@ describe.skipIf(reason !== undefined)('a tap that is run', () => {
     expect(properties).toMatchObject({ properties: { title: { selected: true }, price: { selected: false } } })
   })
 
+  test('a record of a log holds only what changed, and the rest is left as it is', async () => {
+    await using script = await Script.open(
+      [
+        [schema, record(1, { title: 'One', price: 5, note: 'kept' }), state({ at: 1 })],
+        [schema, record(1, { title: 'Uno' }), state({ at: 2 })],
+      ],
+      { stream: { replication: { method: 'log-based' } } },
+    )
+    await script.pass()
+    await script.pass()
+    expect(await script.rows()).toEqual([{ id: 1, title: 'Uno', price: 5, raw: { note: 'kept' } }])
+  })
+
+  test('records come under any name the catalog has, under another only where it is said, and never unseen', async () => {
+    const line = (stream: string, type: string) =>
+      type === 'SCHEMA'
+        ? { say: { type, stream, schema: {}, key_properties: ['id'] } }
+        : { say: { type, stream, record: { id: 1 } } }
+    const run = [line('public-orders', 'SCHEMA'), line('public-orders', 'RECORD')]
+    await using unseen = await Script.open([run])
+    await expect(unseen.pass()).rejects.toThrow("no word about 'orders'. It has: public-orders")
+    await using said = await Script.open([run], { stream: { emits: 'public-orders' } })
+    expect(await said.pass()).toMatchObject({ written: 1 })
+    await using parent = await Script.open([[line('customers', 'SCHEMA'), line('customers', 'RECORD')]], {
+      stream: { along: ['customers'] },
+    })
+    expect(await parent.pass()).toMatchObject({ written: 0 })
+  })
+
+  test('when a record was read is kept where the table has a place for it', async () => {
+    const timed = defineTable({
+      name: 'books.timed',
+      key: 'id',
+      columns: { id: bigint().notNull(), _sdc_extracted_at: timestamp() },
+    })
+    const at = {
+      say: { type: 'RECORD', stream: 'orders', record: { id: 1 }, time_extracted: '2026-01-01T00:00:00.5Z' },
+    }
+    await using script = await Script.open([[schema, at]], { stream: { table: timed } })
+    await script.pass()
+    expect(await script.rows(timed)).toEqual([{ id: 1, _sdc_extracted_at: '2026-01-01T00:00:00.5+00:00' }])
+  })
+
+  test('a changed SCHEMA is told of as drift', async () => {
+    const changed = { properties: { id: { type: 'integer' }, price: { type: 'string' }, isbn: { type: 'string' } } }
+    await using script = await Script.open([
+      [schema, record(1)],
+      [{ say: { type: 'SCHEMA', stream: 'orders', schema: changed, key_properties: ['id'] } }, record(1)],
+    ])
+    await script.pass()
+    await script.pass()
+    const [report] = await reportConnectors(script.database.pool, [script.connector])
+    expect(report?.drift).toEqual(['price: number → string', 'title is gone'])
+  })
+
   test('a record that says it is deleted is', async () => {
     await using script = await Script.open([
       [schema, record(1), record(2), state({ at: 1 })],
@@ -116,83 +170,5 @@ describe.skipIf(reason !== undefined)('a tap that is run', () => {
     await script.pass()
     await script.pass()
     expect(await script.ids()).toEqual([1])
-  })
-})
-
-const FULL = { stream: { replication: { method: 'full-table' } } } as const
-const INCREMENTAL = { stream: { replication: { method: 'incremental' } } } as const
-
-describe.skipIf(reason !== undefined)('rows that are gone', () => {
-  test('go when a newer version is activated, also where its records came in two runs', async () => {
-    await using script = await Script.open([
-      [schema, record(1, {}, 10), record(2, {}, 10), record(3, {}, 10), activate(10), state({ version: 10 })],
-      [schema, record(1, {}, 20), state({ version: 20, at: 1 }), { exit: 1 }],
-      [schema, record(3, {}, 20), activate(20), state({ version: 20 })],
-    ])
-    await script.pass()
-    expect(await script.ids()).toEqual([1, 2, 3])
-    await expect(script.pass()).rejects.toThrow('ended with code 1')
-    expect(await script.ids()).toEqual([1, 2, 3])
-    await script.pass()
-    expect(await script.ids()).toEqual([1, 3])
-  })
-
-  test('stay while the version that is activated is the active one, as incremental taps say it each time', async () => {
-    await using script = await Script.open(
-      [
-        [schema, activate(10), record(1, {}, 10), record(2, {}, 10), state({ at: 1 })],
-        [schema, activate(10), record(2, { title: 'anew' }, 10), state({ at: 2 })],
-      ],
-      INCREMENTAL,
-    )
-    await script.pass()
-    await script.pass()
-    expect(await script.ids()).toEqual([1, 2])
-  })
-
-  test('stay until the run has ended well, when a version is activated before its records', async () => {
-    await using script = await Script.open([
-      [schema, activate(10), record(1, {}, 10), record(2, {}, 10), state({ version: 10 })],
-      [schema, activate(20), record(2, {}, 20), { exit: 1 }],
-      [schema, activate(20), record(2, {}, 20)],
-    ])
-    await script.pass()
-    await expect(script.pass()).rejects.toThrow()
-    expect(await script.ids()).toEqual([1, 2])
-    await script.pass()
-    expect(await script.ids()).toEqual([2])
-  })
-
-  test('go by a whole read of a table that is read as a whole, to the last one', async () => {
-    await using script = await Script.open(
-      [
-        [schema, record(1), record(2), state({ at: 1 })],
-        [schema, record(2), { exit: 1 }],
-        [schema, record(2)],
-        [schema],
-      ],
-      FULL,
-    )
-    await script.pass()
-    await expect(script.pass()).rejects.toThrow()
-    expect(await script.ids()).toEqual([1, 2])
-    await script.pass()
-    expect(await script.ids()).toEqual([2])
-    await script.pass()
-    expect(await script.ids()).toEqual([])
-  })
-
-  test('go by a run of a tap that keeps no state, but never by one that reads nothing or keeps one', async () => {
-    await using stateless = await Script.open([[schema, record(1), record(2)], [schema, record(2)], [schema]])
-    await stateless.pass()
-    await stateless.pass()
-    expect(await stateless.ids()).toEqual([2])
-    await stateless.pass()
-    expect(await stateless.ids()).toEqual([2])
-
-    await using keeping = await Script.open([[schema, record(1), state({ at: 1 })], [schema, record(2)], [schema]])
-    await keeping.pass()
-    await keeping.pass()
-    expect(await keeping.ids()).toEqual([1, 2])
   })
 })

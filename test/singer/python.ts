@@ -6,14 +6,24 @@ import { asError } from '../../src/errors.ts'
 export const SCRIPTED = resolve(import.meta.dirname, 'taps/scripted.py')
 export const ACME_TAP = resolve(import.meta.dirname, 'taps/acme.py')
 
-/** Why Singer taps cannot be tried here; undefined when they can. */
-export function whyNoPython(): string | undefined {
+const ASK = 'import sys, venv, ensurepip; sys.exit(1) if sys.version_info < (3, 9) else print(sys.executable)'
+
+function find():
+  | { readonly python: string; readonly why: undefined }
+  | { readonly python: undefined; readonly why: string } {
   try {
-    execFileSync('python3', ['-c', 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))'], {
-      stdio: 'pipe',
-    })
-    return undefined
+    return { python: execFileSync('python3', ['-c', ASK], { encoding: 'utf8', stdio: 'pipe' }).trim(), why: undefined }
   } catch (error) {
-    return `Singer taps are not tried: no python3 of 3.9 or newer with venv (${asError(error).message.split('\n')[0]})`
+    const [words] = asError(error).message.split('\n')
+    return { python: undefined, why: `Singer taps are not tried: no python3 of 3.9 or newer with venv (${words})` }
   }
 }
+
+const found = find()
+
+/** Without a shim in front of it. */
+export const PYTHON = found.python ?? 'python3'
+
+/** Why Singer taps cannot be tried here, which is also printed; undefined when they can. */
+export const whyNoPython = found.why
+if (whyNoPython !== undefined) process.stderr.write(`${whyNoPython}\n`)

@@ -4,16 +4,11 @@ import { once } from 'node:events'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { BudgetBook } from '../../src/connect/budget.ts'
-import { checkConnector } from '../../src/connect/check.ts'
-import { sourceContext } from '../../src/connect/context.ts'
 import { asError } from '../../src/errors.ts'
 import { eventually } from '../support/eventually.ts'
-import { isAlive, record, Script, schema, state } from './harness.ts'
+import { isAlive, record, Script, schema } from './harness.ts'
 import { whyNoPython } from './python.ts'
 
-const reason = whyNoPython()
-if (reason !== undefined) process.stderr.write(`${reason}\n`)
 const HOLD = resolve(import.meta.dirname, 'hold.ts')
 /** Stubborn to the last: neither it nor its child listens to SIGTERM. */
 const STUBBORN = [{ ignore: 'SIGTERM' }, { spawn: true }]
@@ -22,7 +17,7 @@ function childOf(script: Script): number {
   return Number(readFileSync(join(script.folder, 'script/child'), 'utf8'))
 }
 
-describe.skipIf(reason !== undefined)('a tap ends', () => {
+describe.skipIf(whyNoPython !== undefined)('a tap ends', () => {
   test('with everything it started, when the run is aborted, whatever it ignores', async () => {
     const stop = new AbortController()
     await using script = await Script.open([[schema, record(1), ...STUBBORN, { hang: true }]], { signal: stop.signal })
@@ -82,6 +77,24 @@ describe.skipIf(reason !== undefined)('a tap ends', () => {
     expect(await script.ids()).toEqual([1, 2])
   })
 
+  test('though a daemon it left behind holds its output open', async () => {
+    const refused = { stderr: 'CRITICAL 401 Client Error: Unauthorized' }
+    await using script = await Script.open([
+      [schema, record(1), { daemon: true }],
+      [{ daemon: true }, refused, { exit: 1 }],
+    ])
+    try {
+      expect(await script.pass()).toMatchObject({ written: 1 })
+    } finally {
+      process.kill(childOf(script), 'SIGKILL')
+    }
+    try {
+      await expect(script.pass()).rejects.toMatchObject({ kind: 'auth' })
+    } finally {
+      process.kill(childOf(script), 'SIGKILL')
+    }
+  })
+
   test('as soon as what it says is of no use', async () => {
     const batch = { say: { type: 'BATCH', stream: 'orders', encoding: {}, manifest: [] } }
     await using script = await Script.open([[schema, batch, { hang: true }]])
@@ -90,7 +103,7 @@ describe.skipIf(reason !== undefined)('a tap ends', () => {
   })
 })
 
-describe.skipIf(reason !== undefined)('a tap runs', () => {
+describe.skipIf(whyNoPython !== undefined)('a tap runs', () => {
   test('alone: two passes of one connector wait for each other', async () => {
     await using script = await Script.open([[schema, { alone: 0.4 }, record(1)]])
     await Promise.all([script.pass(), script.pass(), script.pass()])
@@ -175,69 +188,5 @@ describe.skipIf(reason !== undefined)('a tap runs', () => {
       expect(texts).not.toContain(Buffer.from(secret).toString('base64'))
     }
     expect(texts).toContain('CRITICAL 500 for [secret]')
-  })
-})
-
-describe.skipIf(reason !== undefined)('a tap is asked', () => {
-  test('by --properties when it takes no --catalog, from then on at once', async () => {
-    await using script = await Script.open([
-      [],
-      [schema, record(1), state({ at: 1 })],
-      [schema, record(2), state({ at: 2 })],
-    ])
-    await script.pass()
-    await script.pass()
-    expect(script.seen().map(({ flags }) => flags.filter((flag) => /catalog|properties/.test(flag)))).toEqual([
-      ['--catalog'],
-      ['--properties'],
-      ['--properties'],
-    ])
-    expect(await script.ids()).toEqual([1, 2])
-  })
-
-  test('without a catalog when it knows no discovery', async () => {
-    await using script = await Script.open([[schema, record(1)]], { config: { discovers: 'refuses' } })
-    await script.pass()
-    expect(script.seen()[0]?.flags).toEqual(['--config'])
-  })
-
-  test('once for what it has: again only when its configuration changes', async () => {
-    await using script = await Script.open([[schema, record(1)]])
-    await script.pass()
-    const file = join(script.folder, 'tap/discovered.json')
-    const before = readFileSync(file, 'utf8')
-    await script.pass()
-    expect(readFileSync(file, 'utf8')).toBe(before)
-  })
-
-  test.each([
-    ['ends well without a word', [[]], {}, 'CONNECT_TAP_SILENT', 'config'],
-    ['has no such stream', [[schema]], { stream: { stream: 'invoices' } }, 'CONNECT_TAP_STREAM', 'config'],
-    [
-      'is refused when asked what it has',
-      [[schema]],
-      { config: { discovers: 'crashes' } },
-      'CONNECT_TAP_REFUSED',
-      'auth',
-    ],
-    [
-      'keys its records otherwise',
-      [[{ say: { type: 'SCHEMA', stream: 'orders', schema: {}, key_properties: ['id', 'line'] } }]],
-      {},
-      'CONNECT_TAP_KEY',
-      'config',
-    ],
-    ['cannot be started', [[schema]], { tap: { command: ['/nowhere/tap-books'] } }, 'CONNECT_TAP_CONFIG', 'config'],
-    ['has no Python', [[schema]], { tap: { python: '/nowhere/python3' } }, 'CONNECT_TAP_PYTHON', 'config'],
-  ])('one that %s stops the connector by name', async (_, runs, options, code, kind) => {
-    await using script = await Script.open(runs, options)
-    await expect(script.pass()).rejects.toMatchObject({ code, kind })
-  })
-
-  test('at the start, so that what it does not have is told before anything runs', async () => {
-    await using script = await Script.open([[schema]], { stream: { stream: 'invoices' } })
-    const context = sourceContext(script.options(), new BudgetBook(), 'check')
-    await expect(checkConnector(script.connector, context)).rejects.toThrow("no stream 'invoices'")
-    expect(script.seen()).toEqual([])
   })
 })

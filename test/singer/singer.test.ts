@@ -5,8 +5,9 @@ import { readCatalog, selectIn } from '../../src/connect/singer/catalog.ts'
 import { tapFailure } from '../../src/connect/singer/failure.ts'
 import { type Line, LinePull, linesOf } from '../../src/connect/singer/lines.ts'
 import { readLine } from '../../src/connect/singer/message.ts'
-import { configSecrets, isPinned } from '../../src/define/index.ts'
-import { orders } from './harness.ts'
+import { bigint, configSecrets, defineTable, isPinned } from '../../src/define/index.ts'
+
+const orders = defineTable({ name: 'books.orders', key: 'id', columns: { id: bigint().notNull() } })
 
 const COMMIT = 'a'.repeat(40)
 

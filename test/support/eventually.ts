@@ -3,7 +3,7 @@ import { sleep } from '../../src/db/backoff.ts'
 
 export async function eventually<T>(
   assertion: () => Promise<T> | T,
-  { deadlineMs = 20_000, everyMs = 25 }: { deadlineMs?: number; everyMs?: number } = {},
+  { deadlineMs = 60_000, everyMs = 25 }: { deadlineMs?: number; everyMs?: number } = {},
 ): Promise<T> {
   const deadline = Date.now() + deadlineMs
   for (;;) {

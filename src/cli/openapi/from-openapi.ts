@@ -105,12 +105,15 @@ export function planFrom({ document, from, url }: OpenapiDocument, name: string,
   const found = findStreams(schemas, operations, wanted, optionFor)
   if (found.streams.length === 0) {
     const withValue = found.leftOut.find(([, why]) => why === NEEDS_VALUE)
-    throw refuse(
-      `${from} has no list a connector could read: ${found.leftOut[0] === undefined ? 'no GET operation answers an array of records' : `${found.leftOut[0][0]}: ${found.leftOut[0][1]}`}.`,
-      withValue === undefined
-        ? 'Begin with --blank and declare what to read.'
-        : `Name one, and give the value as an option of the connector: --path '${withValue[0]}'`,
-    )
+    const [first] = found.leftOut
+    const why = first === undefined ? 'no GET operation answers an array of records' : `${first[0]}: ${first[1]}`
+    const mend =
+      schemas.foreign !== undefined
+        ? `It refers to other files (${schemas.foreign}): make one of them first, with npx @redocly/cli bundle.`
+        : withValue !== undefined
+          ? `Name one, and give the value as an option of the connector: --path '${withValue[0]}'`
+          : 'Begin with --blank and declare what to read.'
+    throw refuse(`${from} has no list a connector could read: ${why}.`, mend)
   }
   const { access, notes } = accessFor(schemas, found.operations)
   const rateHeaders = rateHeadersOf(found.operations)
@@ -124,7 +127,13 @@ export function planFrom({ document, from, url }: OpenapiDocument, name: string,
     rateHeaders,
     options: [...options.values()],
     streams: named(found.streams),
-    notes,
+    notes:
+      schemas.foreign === undefined
+        ? notes
+        : [
+            ...notes,
+            `What the document keeps in other files (such as ${schemas.foreign}) was not seen: make one of them with npx @redocly/cli bundle.`,
+          ],
     leftOut: found.leftOut,
   }
 }

@@ -36,6 +36,8 @@ function unescaped(part: string): string {
 
 export class Schemas {
   readonly document: Node
+  /** A reference to another file, which is not followed; the first that was met. */
+  foreign: string | undefined
 
   constructor(document: Node) {
     this.document = document
@@ -48,7 +50,10 @@ export class Schemas {
       if (!isNode(found)) return undefined
       const reference = textOf(found.$ref)
       if (reference === undefined) return found
-      if (!reference.startsWith('#/')) return undefined
+      if (!reference.startsWith('#/')) {
+        this.foreign ??= reference
+        return undefined
+      }
       found = child(this.document, ...reference.slice(2).split('/').map(unescaped))
     }
     return undefined

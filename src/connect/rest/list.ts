@@ -151,7 +151,10 @@ export async function* readList(
   }
   // A list that answered "not changed" has named nothing, and nothing is gone from it.
   const isUnchanged = isConditional && pages === 0
-  if (isSweep && !isUnchanged) yield { op: 'unlisted', table, listing }
+  if (isSweep && !isUnchanged) {
+    const { mayRemove } = spec.sweep ?? {}
+    yield { op: 'unlisted', table, listing, ...(mayRemove === undefined ? {} : { mayRemove }) }
+  }
   if (isConditional && etag !== undefined) yield { op: 'remember', name: listEtag(list), value: etag }
   const lagMs = list.changed?.lagMs ?? DEFAULT_LAG_MS
   const next: RestState = {

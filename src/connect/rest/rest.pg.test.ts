@@ -201,6 +201,26 @@ describe('a list', () => {
     ])
   })
 
+  test('that has suddenly become short deletes nothing and says so; as much as may go, goes', async () => {
+    let listed = 100
+    await using at = await setUp(
+      { table: units, list: { path: '/all' }, sweep: { everyMs: 0, mayRemove: 0.3 } },
+      () => ({
+        body: Array.from({ length: listed }, (_, nr) => ({ nr, name: 'x' })),
+      }),
+    )
+    const stored = async () => (await at.rows('select nr from reg.units')).length
+    await at.pass()
+    for (const short of [0, 69]) {
+      listed = short
+      await expect(at.pass()).rejects.toMatchObject({ code: 'CONNECT_MASS_REMOVAL', fate: 'retry' })
+      expect(await stored()).toBe(100)
+    }
+    listed = 70
+    await at.pass()
+    expect(await stored()).toBe(70)
+  })
+
   test('its records can be read by key, as a webhook or a replay asks for them', async () => {
     await using at = await setUp(
       { table: units, list: { path: '/all', idsOnly: true }, one: { path: (id) => `/units/${id}` } },

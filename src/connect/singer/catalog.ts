@@ -48,7 +48,7 @@ function inclusionOf(each: Entry, property: string): unknown {
   return meta?.metadata.inclusion ?? (isFields(schema) ? schema.inclusion : undefined)
 }
 
-function unknown(what: string, known: readonly string[]): SourceError {
+export function unknown(what: string, known: readonly string[]): SourceError {
   return new SourceError({
     kind: 'config',
     code: 'CONNECT_TAP_STREAM',
@@ -71,6 +71,13 @@ export function streamIn(catalog: Catalog, spec: SingerStreamSpec): Entry {
     if (!properties.includes(name)) throw unknown(`property '${name}' in '${spec.stream}'`, properties)
   }
   return found
+}
+
+/** Names under which the records of the stream may come. */
+export function namesOf(catalog: Catalog | null, spec: SingerStreamSpec): readonly string[] {
+  const found = catalog?.streams.find((each) => isNamed(each, spec.stream))
+  const names = [spec.emits, spec.stream, found?.stream, found?.tap_stream_id]
+  return [...new Set(names.filter((name) => name !== undefined))]
 }
 
 const METHOD = { 'full-table': 'FULL_TABLE', incremental: 'INCREMENTAL', 'log-based': 'LOG_BASED' } as const

@@ -15,7 +15,7 @@ const LONGEST = 1_500
 const AUTH =
   /\b(401|403)\b[^\n]{0,60}\b(client error|unauthori[sz]ed|forbidden)|\bHTTP(Error)?[: ]{1,2}(status[: ]{1,2}|code[: ]{1,2})?(401|403)\b|unauthori[sz]ed|\bforbidden\b|invalid_(grant|client|token)|(invalid|expired|revoked|bad|wrong)[ _]((api|access)[ _])?(token|key|credentials?)|authentication failed|access denied/i
 const CONFIG =
-  /config(uration)?[ _]?(validation|is missing|is invalid|invalid|missing|error)|ConfigValidationError|required (config|key|propert|setting)|is a required property|missing required|unrecognized arguments|the following arguments are required|No module named|KeyError: '[\w-]+'\s*$/i
+  /config(uration)?[ _]?(validation|is missing|is invalid|invalid|missing|error)|ConfigValidationError|required (config|key|propert|setting)|is a required property|missing required|unrecognized arguments|the following arguments are required|No module named/i
 
 export function lastWords(said: readonly string[]): string {
   return said

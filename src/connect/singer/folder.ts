@@ -9,9 +9,10 @@
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
-import type { SingerTap } from '../../define/index.ts'
+import { type SingerTap, SourceError } from '../../define/index.ts'
+import { asError } from '../../errors.ts'
 
 type Config = Readonly<Record<string, unknown>>
 
@@ -38,6 +39,21 @@ export async function writePrivately(path: string, text: string): Promise<void> 
     await file.close()
   }
   await rename(part, path)
+}
+
+/** @throws SourceError config, when it cannot be made */
+export async function makeFolder(path: string, mode?: number): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, ...(mode === undefined ? {} : { mode }) })
+  } catch (cause) {
+    throw new SourceError({
+      kind: 'config',
+      code: 'CONNECT_TAP_FOLDER',
+      message: `The folder ${path}, which a Singer tap needs, cannot be made: ${asError(cause).message}`,
+      mend: 'Say where it may be: singer({ folder: "/data/singer/books", cache: "/data/singer/cache", … }).',
+      cause,
+    })
+  }
 }
 
 /** undefined: it is not there. */
@@ -85,8 +101,11 @@ export class TapFolder {
     return join(this.path, 'lock')
   }
 
+  /** @throws SourceError config, when it cannot be written here */
   async make(): Promise<void> {
-    await mkdir(this.path, { recursive: true, mode: 0o700 })
+    // Others may have to pass through the folders above.
+    await makeFolder(dirname(this.path))
+    await makeFolder(this.path, 0o700)
   }
 
   /** What the tap is called with, for the files that `lay` writes. */

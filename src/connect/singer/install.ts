@@ -4,7 +4,7 @@
  * anew; processes that want the same one wait for the first.
  */
 import { execFile } from 'node:child_process'
-import { mkdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
@@ -12,7 +12,7 @@ import { z } from 'zod'
 import { type SingerTap, type SourceContext, SourceError } from '../../define/index.ts'
 import { ownEnvironment } from './environment.ts'
 import { lastWords, stalled } from './failure.ts'
-import { readAs, readIfThere, sha256 } from './folder.ts'
+import { makeFolder, readAs, readIfThere, sha256 } from './folder.ts'
 import { LinePull, linesOf } from './lines.ts'
 import { Program, type ProgramEnd } from './program.ts'
 
@@ -45,14 +45,26 @@ function wrongPython(python: string, why: string, cause?: unknown): SourceError 
   })
 }
 
-async function findPython(python: string): Promise<{ readonly path: string; readonly version: string }> {
+interface Python {
+  readonly path: string
+  readonly version: string
+}
+
+/** Asked once: a shim in front of it takes longer than most taps take to start. */
+const pythons = new Map<string, Python>()
+
+async function findPython(python: string): Promise<Python> {
+  const known = pythons.get(python)
+  if (known !== undefined) return known
   const { stdout } = await run(python, ['-I', '-S', '-c', ASK]).catch((cause: unknown) => {
     throw wrongPython(python, 'could not be run.', cause)
   })
   const found = readAs(answer, stdout)
   const [major = 0, minor = 0] = found?.version ?? []
   if (found === undefined || major !== 3 || minor < 9) throw wrongPython(python, `is ${major}.${minor}.`)
-  return { path: found.path, version: found.version.join('.') }
+  const answered = { path: found.path, version: found.version.join('.') }
+  pythons.set(python, answered)
+  return answered
 }
 
 function installFailure({ code, said }: ProgramEnd, packages: readonly string[]): SourceError {
@@ -132,7 +144,7 @@ export async function installTap(tap: SingerTap, context: SourceContext): Promis
   const readReady = async () => readAs(readyFile, (await readIfThere(join(target, 'ready.json'))) ?? '')
   let ready = await readReady()
   if (ready === undefined) {
-    await mkdir(cache, { recursive: true })
+    await makeFolder(cache)
     await build(tap, python, target, context)
     ready = await readReady()
   }

@@ -8,13 +8,14 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { Readable, Writable } from 'node:stream'
 import { setTimeout as wait } from 'node:timers/promises'
 import { SourceError } from '../../define/index.ts'
+import { linesOf } from './lines.ts'
 
 const GUARD = join(import.meta.dirname, 'python', 'guard.py')
 const DEFAULT_GRACE_MS = 500
+const LAST_WORDS_MS = 1_000
 /** Lines of stderr that are kept to say why a program failed. */
 const KEPT_LINES = 30
 const KEPT_LENGTH = 2_000
@@ -42,7 +43,10 @@ export class Program implements AsyncDisposable {
   readonly #said: string[] = []
   readonly #locked = Promise.withResolvers<void>()
   readonly #ended = Promise.withResolvers<ProgramEnd>()
-  readonly #closed: Promise<unknown>
+  readonly #stderr: Readable
+  readonly #gone: Promise<unknown>
+  /** Its stderr is read to the end. */
+  readonly #heardAll: Promise<void>
   readonly #signal: AbortSignal
   readonly #onAbort = () => this.#order('term')
   #group: number | undefined
@@ -68,18 +72,22 @@ export class Program implements AsyncDisposable {
     this.#orders = orders
     this.stdout = stdout
     this.#signal = signal
-    this.#closed = once(guard, 'close').catch(() => undefined)
-    // It has ended by itself: `exit` or `close` tells.
+    this.#stderr = stderr
+    this.#gone = once(guard, 'exit').catch(() => undefined)
+    // It has ended by itself: `exit` tells.
     orders.on('error', () => undefined)
-    createInterface({ input: stderr }).on('line', (line) => {
-      const kept = line.slice(0, KEPT_LENGTH)
-      this.#said.push(kept)
+    const listen = async (channel: Readable, hear: (line: string) => void) => {
+      for await (const lines of linesOf(channel, KEPT_LENGTH)) for (const { text } of lines) hear(text)
+    }
+    const failed = (cause: Error) => this.#fail(guardGone([...this.#said, cause.message]))
+    listen(reports, (line) => this.#hear(line)).catch(failed)
+    this.#heardAll = listen(stderr, (line) => {
+      this.#said.push(line)
       if (this.#said.length > KEPT_LINES) this.#said.shift()
-      onStderr(kept)
-    })
-    createInterface({ input: reports }).on('line', (line) => this.#hear(line))
+      onStderr(line)
+    }).catch(failed)
     guard.once('error', (cause) => this.#fail(noPython(python, cause)))
-    guard.once('close', () => this.#fail(guardGone(this.#said)))
+    guard.once('exit', () => this.#fail(guardGone(this.#said)))
     // Whoever waits for it hears of it; nobody may.
     this.#locked.promise.catch(() => undefined)
     this.#ended.promise.catch(() => undefined)
@@ -91,7 +99,7 @@ export class Program implements AsyncDisposable {
     options.signal.throwIfAborted()
     const program = new Program(options)
     try {
-      await Promise.race([program.#locked.promise, rejectOnAbort(options.signal)])
+      await orAbort(program.#locked.promise, options.signal)
       await prepare()
       options.signal.throwIfAborted()
       program.#order('go')
@@ -113,7 +121,9 @@ export class Program implements AsyncDisposable {
     else if (word === 'failed') this.#fail(cannotStart(rest))
     else if (word === 'exit') {
       this.#isOver = true
-      this.#ended.resolve({ code: Number(rest), said: this.#said })
+      const end = () => this.#ended.resolve({ code: Number(rest), said: this.#said })
+      // Its last words say why; a child in a session of its own may hold stderr open for ever.
+      Promise.race([this.#heardAll, wait(LAST_WORDS_MS, undefined, { ref: false })]).then(end, end)
     }
   }
 
@@ -123,6 +133,11 @@ export class Program implements AsyncDisposable {
     this.#isOver = true
     this.#locked.reject(error)
     this.#ended.reject(error)
+  }
+
+  /** The program itself; what it started may still hold its output open. */
+  get isOver(): boolean {
+    return this.#isOver
   }
 
   /** Resolves when it has ended by itself. @throws SourceError when it could not be started or its guard was killed */
@@ -147,10 +162,11 @@ export class Program implements AsyncDisposable {
       }
       await beforeRelease()
     } finally {
-      // What the program still said is of no use to anybody.
-      this.stdout.resume()
       this.#orders.end()
-      await this.#closed
+      await this.#gone
+      // What it still says, or holds open through a child, is of no use to anybody.
+      this.stdout.destroy()
+      this.#stderr.destroy()
     }
   }
 
@@ -159,10 +175,16 @@ export class Program implements AsyncDisposable {
   }
 }
 
-function rejectOnAbort(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+async function orAbort(settled: Promise<void>, signal: AbortSignal): Promise<void> {
+  const watch = new AbortController()
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true, signal: watch.signal })
   })
+  try {
+    await Promise.race([settled, aborted])
+  } finally {
+    watch.abort()
+  }
 }
 
 function killGroup(group: number): void {

@@ -16,6 +16,7 @@ import {
 } from '../../define/index.ts'
 import { RAW } from '../fit.ts'
 import { rowOf } from '../rest/select.ts'
+import { unknown } from './catalog.ts'
 import type { RecordMessage, TapMessage } from './message.ts'
 import { Replacing } from './replacing.ts'
 import { fieldsOf } from './schema.ts'
@@ -35,6 +36,8 @@ const DELETED_AT = '_sdc_deleted_at'
 export interface ReadingOptions {
   readonly spec: SingerStreamSpec
   readonly state: SingerState
+  /** Under which its records may come. */
+  readonly names: readonly string[]
   readonly isFullTable: boolean
   readonly mayBeWhole: boolean
   /** Records hold only what changed: a property that is not there is left as it is. */
@@ -51,6 +54,7 @@ function withoutWordsAboutIt(table: Table, record: Readonly<Record<string, unkno
 
 export class Reading {
   readonly #spec: SingerStreamSpec
+  readonly #names: readonly string[]
   readonly #isPartial: boolean
   readonly #replacing: Replacing
   #value: string | null
@@ -58,11 +62,14 @@ export class Reading {
   #unsaved = 0
   #unsavedBytes = 0
   #isStateNew = false
-  hasSchema = false
+  /** Other streams the tap spoke of. */
+  readonly #strangers = new Set<string>()
+  #hasOwnSchema = false
   records = 0
 
-  constructor({ spec, state, isFullTable, mayBeWhole, isPartial, context }: ReadingOptions) {
+  constructor({ spec, state, names, isFullTable, mayBeWhole, isPartial, context }: ReadingOptions) {
     this.#spec = spec
+    this.#names = names
     this.#isPartial = isPartial
     this.#value = state.value
     const stamp = `${context.now()}-${Math.floor(context.random() * 1e9)}`
@@ -78,8 +85,10 @@ export class Reading {
       if (this.#unsaved >= ENOUGH) yield* this.save()
       return
     }
-    if (message.type === 'SCHEMA') this.hasSchema = true
-    if (message.stream !== this.#spec.stream) return
+    if (!this.#names.includes(message.stream)) {
+      this.#strangers.add(message.stream)
+      return
+    }
     if (message.type === 'BATCH') throw noBatches()
     if (message.type === 'SCHEMA') yield* this.#schema(message)
     else if (message.type === 'ACTIVATE_VERSION') yield* this.#count(this.#replacing.activate(message.version))
@@ -105,10 +114,18 @@ export class Reading {
     yield { op: 'checkpoint', state: { value: this.#value, ...this.#replacing.state }, done: this.records }
   }
 
-  /** The run ended well. */
+  /** Whether it spoke of any stream. */
+  get hasSpoken(): boolean {
+    return this.#hasOwnSchema || this.#strangers.size > 0
+  }
+
+  /** The run ended well. @throws SourceError config, when the tap spoke of other streams than it was asked for */
   *finish(): Generator<Outgoing, void, void> {
-    yield* this.#count(this.#replacing.finish())
+    if (this.#hasOwnSchema) yield* this.#count(this.#replacing.finish())
     yield* this.save()
+    // A child is not spoken of when no parent has one.
+    const strangers = [...this.#strangers].filter((name) => this.#spec.along?.includes(name) !== true)
+    if (!this.#hasOwnSchema && strangers.length > 0) throw unknown(`word about '${this.#spec.stream}'`, strangers)
   }
 
   *#count(messages: readonly Outgoing[]): Generator<Outgoing, void, void> {
@@ -117,6 +134,7 @@ export class Reading {
   }
 
   *#schema(schema: Schema): Generator<Outgoing, void, void> {
+    this.#hasOwnSchema = true
     const fields = fieldsOf(schema.properties)
     const told = JSON.stringify([fields, schema.key])
     if (told === this.#told) return
@@ -133,7 +151,8 @@ export class Reading {
     this.#unsaved += 1
     this.#unsavedBytes += bytes
     const deletedAt = record[DELETED_AT]
-    if (deletedAt !== undefined && deletedAt !== null) {
+    const keepsDeleted = table.columns[DELETED_AT] !== undefined
+    if (!keepsDeleted && deletedAt !== undefined && deletedAt !== null) {
       const key = Object.fromEntries(table.key.map((column) => [column, row[column] ?? null]))
       yield { op: 'delete', table, key, reason: 'gone' }
       return
@@ -150,7 +169,8 @@ export class Reading {
     if (!this.#isPartial) return row
     for (const name of Object.keys(row)) {
       const [property = ''] = (columns[name] ?? name).split('.')
-      if (name !== RAW && name !== EXTRACTED_AT && !Object.hasOwn(record, property)) delete row[name]
+      const isThere = name === RAW ? row[RAW] !== null : name === EXTRACTED_AT || Object.hasOwn(record, property)
+      if (!isThere) delete row[name]
     }
     return row
   }

@@ -13,6 +13,8 @@ import { Program, type ProgramEnd } from './program.ts'
 
 /** Lines of one run that go to the log; a tap can say a thousand a second. */
 const MOST_LOGGED = 500
+/** Silence after which the output of a tap that has ended is taken to be at its end. */
+const LEFT_OPEN_MS = 3_000
 const IS_TROUBLE = /^\W*(\S+\s+){0,4}?(WARN(ING)?|ERROR|CRITICAL|FATAL)\b|^Traceback|Error:|Exception:/
 
 export class Tap {
@@ -109,6 +111,8 @@ export class TapRun implements AsyncDisposable {
     }
     // Only our waiting counts: what we take to land the last lines is not the tap's silence.
     this.#silentMs += performance.now() - askedMs
+    // A child of its own session may hold its output open for ever.
+    if (this.#program.isOver && this.#silentMs > LEFT_OPEN_MS) return 'end'
     if (this.#silentMs > this.#stallMs) throw stalled(this.#stallMs, this.#doing)
     return pulled
   }

@@ -15,7 +15,7 @@ import {
   type Stream,
   type SyncContext,
 } from '../../define/index.ts'
-import { methodOf, selectIn, streamIn } from './catalog.ts'
+import { methodOf, namesOf, selectIn, streamIn } from './catalog.ts'
 import { type Discovered, discover, rememberFlag } from './discover.ts'
 import { tapFailure } from './failure.ts'
 import type { RunFiles } from './folder.ts'
@@ -57,13 +57,13 @@ async function* readRun(
     else for (const line of pulled) yield* takeLine(reading, run, line, doing)
   }
   const ended = await run.ended()
-  if (ended.code === 0 && reading.hasSchema) {
+  if (ended.code === 0 && reading.hasSpoken) {
     yield* reading.finish()
     return true
   }
   // What came before it failed is true all the same.
   yield* reading.save()
-  const wantsOther = files.flag === '--catalog' && files.catalog !== undefined && !reading.hasSchema
+  const wantsOther = files.flag === '--catalog' && files.catalog !== undefined && !reading.hasSpoken
   if (wantsOther && (ended.code === 0 || ended.code === 2)) return false
   throw ended.code === 0 ? silent(ended.said) : tapFailure(ended, doing)
 }
@@ -105,6 +105,7 @@ function readingOf({ catalog }: Discovered, spec: SingerStreamSpec, context: Syn
   return new Reading({
     spec,
     state,
+    names: namesOf(catalog, spec),
     isFullTable: method === 'FULL_TABLE',
     mayBeWhole: method === undefined && state.value === null,
     isPartial: method === 'LOG_BASED',

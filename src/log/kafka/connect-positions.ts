@@ -13,7 +13,10 @@ export interface Round {
   readonly ends: readonly FoundPartition[]
 }
 
-/** Everything of the stage before that is committed by `workDone` was written by then; the same means nothing was since. */
+/**
+ * What the stage before vouches for, and what its work comes to: changes handled, sweeps, pieces of backfills. Each of them
+ * counts in the transaction that writes; so the same `workDone` means that nothing was written since.
+ */
 export async function readUpstream(
   pool: Pool,
   stage: string,
@@ -23,7 +26,8 @@ export async function readUpstream(
     text: `select w.reflected_lsn::text as lsn, (extract(epoch from w.reflected_at) * 1000)::float8 as at_ms,
         concat_ws(' ', (select md5(string_agg(concat_ws(' ', topic, partition, next_offset), ',' order by topic, partition))
             from rescore.stage_position p where p.stage = w.stage and topic <> ''),
-          (select sweeps_done from rescore.shared_stage s where s.stage = w.stage)) as work_done
+          (select sweeps_done from rescore.shared_stage s where s.stage = w.stage),
+          (select sum(changed + unchanged + fresh + failed + gone) from rescore.backfill)) as work_done
       from rescore.stage_position w where w.stage = $1 and w.topic = ''`,
     values: [stage],
   })

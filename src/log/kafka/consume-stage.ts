@@ -16,6 +16,7 @@ import type { Lane } from '../lane.ts'
 import type { Source } from '../log.ts'
 import type { Report, Stage } from '../stage.ts'
 import { readFound } from './beginning.ts'
+import { registerZstd } from './compress.ts'
 import { runConnectorProgress } from './connect-progress.ts'
 import type { PartitionHandler } from './consume.ts'
 import { runGroup } from './consume-group.ts'
@@ -124,7 +125,6 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
     const parts = [
       this.#reflector.run(over),
       runAsLeader(url, `sweep ${this.#name}`, over, (isLeader) => runSweeps(sweeps, isLeader)),
-      ...this.#debeziumProgress(over),
       runGroup({
         kafka,
         group,
@@ -138,34 +138,31 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
         ...(this.#options.sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs: this.#options.sessionTimeoutMs }),
       }),
     ]
-    const { lane } = this.#options
-    const { settings } = sweeps.stage
+    const { lane, debezium } = this.#options
+    const { settings, upstream } = sweeps.stage
     const stage = { name: this.#name, settings }
     if (lane !== undefined)
       parts.push(runLane({ pool, lane, stage, backlog: () => this.backlog(), report, faults }, over))
+    if (debezium !== undefined) {
+      const { onSwept: onSaid } = sweeps
+      const progress = {
+        ...debezium,
+        pool,
+        kafka,
+        stage: this.#name,
+        upstream,
+        topics: [...topics.keys()],
+        report,
+        onSaid,
+      }
+      const work = (isLeader: AbortSignal) => runConnectorProgress(progress, isLeader)
+      parts.push(runAsLeader(url, `debezium ${this.#name}`, over, work))
+    }
     const outcomes = await Promise.allSettled(
       parts.map((part) => part.finally(() => ending.abort(new Error('Another part of the stage has ended.')))),
     )
     const [first] = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [asError(outcome.reason)] : []))
     if (first !== undefined && !signal.aborted) throw first
-  }
-
-  #debeziumProgress(over: AbortSignal): readonly Promise<void>[] {
-    const { debezium, kafka, pool, url, topics, report } = this.#options
-    const [first] = this.#idle
-    if (debezium === undefined || first === undefined) return []
-    const options = {
-      ...debezium,
-      pool,
-      kafka,
-      stage: this.#name,
-      upstream: first.upstream,
-      topics: [...topics.keys()],
-      report,
-      onSaid: () => this.#reflector.poke(false),
-    }
-    const role = `debezium ${this.#name}`
-    return [runAsLeader(url, role, over, (isLeader) => runConnectorProgress(options, isLeader))]
   }
 
   async stored(source: Source) {
@@ -246,6 +243,7 @@ export interface RunningKafkaStage {
 
 /** Deploys the definitions and makes the positions; nothing is read before `run`. */
 export async function openKafkaStage<Work>(options: KafkaStageOptions<Work>): Promise<RunningKafkaStage> {
+  registerZstd()
   const stage = new KafkaStage(options)
   await stage.prepare()
   return { waiting: stage, run: () => stage.run() }

@@ -61,6 +61,7 @@ export class Member {
   /** Committed in PostgreSQL, not yet told to the group. */
   readonly #behind = new Map<string, Source & { readonly offset: string }>()
   readonly #hard = new AbortController()
+  #looking: Promise<void> = Promise.resolve()
   /** What the stage itself cannot go on from: kept apart from what kafkajs makes of errors. */
   #ended: Error | null = null
 
@@ -128,8 +129,9 @@ export class Member {
       .stop()
       .then(() => this.#consumer.disconnect())
       .catch((error: unknown) => this.#options.onError(asError(error)))
-      .finally(() => limit.abort())
-    await Promise.race([gone, sleep(this.#drainMs + 5_000, limit.signal).catch(() => undefined)])
+    // What is being asked about the partitions uses what the caller closes next.
+    const over = Promise.all([gone, this.#looking]).finally(() => limit.abort())
+    await Promise.race([over, sleep(this.#drainMs + 5_000, limit.signal).catch(() => undefined)])
   }
 
   #joined(assignment: Assignment): void {
@@ -137,7 +139,7 @@ export class Member {
     this.#sought = new Map()
     this.#behind.clear()
     this.#options.handler.forget()
-    refuseOtherOffsets(this.#options, assignment).catch((error: unknown) => this.#failure.abort(error))
+    this.#looking = refuseOtherOffsets(this.#options, assignment).catch((error: unknown) => this.#failure.abort(error))
   }
 
   async #batch({ batch, heartbeat, resolveOffset, isRunning, isStale }: EachBatchPayload): Promise<void> {

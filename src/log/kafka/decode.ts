@@ -10,7 +10,7 @@ import type { Barrier, Change, Entry, Row } from '../log.ts'
 import { BARRIER_PREFIX } from '../log.ts'
 import type { Position } from '../position.ts'
 import { postgresText } from './decode-value.ts'
-import { BARRIER_HEADER, COLUMNS_HEADER, POSITION_HEADER, XID_HEADER } from './envelope.ts'
+import { BARRIER_HEADER, COLUMNS_HEADER, POSITION_HEADER, UNAVAILABLE, XID_HEADER } from './envelope.ts'
 
 /** As kafkajs hands it over. */
 export interface KafkaRecord {
@@ -82,7 +82,6 @@ function parse(value: Buffer): Readonly<Record<string, unknown>> {
   return envelope
 }
 
-const UNAVAILABLE = '__debezium_unavailable_value'
 const UNAVAILABLE_BYTES = Buffer.from(UNAVAILABLE).toString('base64')
 
 /** Stands for a TOASTed value that the update did not touch. */
@@ -98,11 +97,13 @@ function isSame(a: unknown, b: unknown): boolean {
 
 interface Image {
   readonly row: Readonly<Record<string, unknown>>
-  /** Columns the stream did not carry. */
+  /** Columns the record does not hold. */
   readonly unknown: ReadonlySet<string>
+  /** Those of them that were too large, so that the change may have touched them. */
+  readonly omitted: ReadonlySet<string>
 }
 
-function unknownColumns(headers: KafkaRecord['headers'], side: 'before' | 'after'): ReadonlySet<string> {
+function columnsNamed(headers: KafkaRecord['headers'], side: 'before' | 'after' | 'omitted'): ReadonlySet<string> {
   const text = headers[COLUMNS_HEADER]
   if (text === undefined) return new Set()
   try {
@@ -115,7 +116,9 @@ function unknownColumns(headers: KafkaRecord['headers'], side: 'before' | 'after
 }
 
 function imageOf(value: unknown, record: KafkaRecord, side: 'before' | 'after'): Image | null {
-  return isObject(value) ? { row: value, unknown: unknownColumns(record.headers, side) } : null
+  if (!isObject(value)) return null
+  const { headers } = record
+  return { row: value, unknown: columnsNamed(headers, side), omitted: columnsNamed(headers, 'omitted') }
 }
 
 function isKnown({ row, unknown }: Image, column: string): boolean {
@@ -138,7 +141,7 @@ function changedColumns(before: Image | null, after: Image | null): readonly str
   if (before === null || after === null) return null
   return Object.keys(after.row).filter((column) => {
     // Not touched by the update: that much is known.
-    if (isUnavailable(after.row[column])) return false
+    if (isUnavailable(after.row[column]) && !after.omitted.has(column)) return false
     return !isKnown(before, column) || !isKnown(after, column) || !isSame(before.row[column], after.row[column])
   })
 }

@@ -18,6 +18,7 @@ import {
   copyTimestampTz,
   copyTimeTz,
 } from './encode-time.ts'
+import { UNAVAILABLE } from './envelope.ts'
 
 /** Writes the value at [from, to) of the message as JSON. */
 export type Copier = (out: ByteWriter, source: Buffer, from: number, to: number) => void
@@ -30,8 +31,6 @@ export interface EncodeTypes {
 }
 
 export const DEFAULT_TYPES: EncodeTypes = { decimal: 'string', time: 'adaptive' }
-
-const UNAVAILABLE = '__debezium_unavailable_value'
 
 export interface ColumnCodec {
   readonly copy: Copier

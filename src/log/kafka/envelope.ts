@@ -11,8 +11,13 @@ import type { ByteWriter } from './encode-bytes.ts'
 export const POSITION_HEADER = 'rescore.position'
 export const SYSTEM_HEADER = 'rescore.system'
 export const XID_HEADER = 'rescore.xid'
-/** JSON `{"before"?: [column…], "after"?: [column…]}`: columns whose value the stream did not carry. */
+/**
+ * JSON `{"before"?: [column…], "after"?: [column…], "omitted"?: [column…]}`: columns whose value the record does not hold;
+ * an update may have changed those omitted, which were too large (publish-smaller.ts), and has not touched the others.
+ */
 export const COLUMNS_HEADER = 'rescore.columns'
+/** Debezium's word in the place of such a value. */
+export const UNAVAILABLE = '__debezium_unavailable_value'
 export const BARRIER_HEADER = 'rescore.barrier'
 export const NEW_KEY_HEADER = '__debezium.newkey'
 export const OLD_KEY_HEADER = '__debezium.oldkey'

@@ -14,6 +14,7 @@ import { sleep } from '../../db/backoff.ts'
 import { formatLsn, parseLsn } from '../../db/lsn.ts'
 import { isRetriableDbError, type Pool, withTransaction } from '../../db/pool.ts'
 import { asError } from '../../errors.ts'
+import { isPlanted } from '../../faults.ts'
 import { Waiters } from '../embedded/waiters.ts'
 import { BARRIER_PREFIX } from '../log.ts'
 import type { Report } from '../stage.ts'
@@ -46,6 +47,7 @@ export function leastOf(partitions: readonly PartitionReflected[]): Least {
   if (first === undefined) return { handledLsn: 0n, reflected: { lsn: 0n, atMs: 0 } }
   let least = first
   for (const partition of partitions) if (partition.reflectedLsn < least.reflectedLsn) least = partition
+  if (isPlanted('reflected-early')) for (const one of partitions) if (one.reflectedLsn > least.reflectedLsn) least = one
   const handledLsn = least.reflectedLsn
   let lsn = handledLsn
   for (const { withheld } of partitions) {

@@ -37,6 +37,16 @@ export class RecordBatch {
   #finished: Buffer | null = null
   #stamp: Stamp | null = null
 
+  static of(records: readonly BatchRecord[]): RecordBatch {
+    const batch = new RecordBatch()
+    for (const { key, value, headers } of records) {
+      const rest = writerOf(value ?? EMPTY)
+      rest.raw(headers)
+      batch.add(key && writerOf(key), value?.length ?? -1, rest)
+    }
+    return batch
+  }
+
   constructor() {
     this.#out.reserve(BATCH_HEAD_BYTES)
     this.#out.at = BATCH_HEAD_BYTES
@@ -160,16 +170,9 @@ export class RecordBatch {
 
   /** Two batches with half of the records each, in order. Only for more than one record. */
   split(): readonly [RecordBatch, RecordBatch] {
-    const halves = [new RecordBatch(), new RecordBatch()] as const
     const records = this.records()
     const middle = Math.ceil(records.length / 2)
-    records.forEach(({ key, value, headers }, place) => {
-      const half = place < middle ? halves[0] : halves[1]
-      const rest = writerOf(value ?? EMPTY)
-      rest.raw(headers)
-      half.add(key && writerOf(key), value?.length ?? -1, rest)
-    })
-    return halves
+    return [RecordBatch.of(records.slice(0, middle)), RecordBatch.of(records.slice(middle))]
   }
 }
 

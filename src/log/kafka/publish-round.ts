@@ -5,7 +5,7 @@
  * exactly when its round is done, and no record overtakes another of its partition at a retry; what a broker finds too
  * large as a whole is sent in halves, in order.
  */
-import { RecordBatch } from './publish-batch.ts'
+import { type BatchRecord, RecordBatch } from './publish-batch.ts'
 
 export interface PartitionRef {
   readonly topic: string
@@ -67,6 +67,14 @@ export class Round {
     const batches = this.pending.get(place)
     const head = batches?.shift()
     if (head !== undefined) batches?.unshift(...head.split())
+  }
+
+  /** Puts one record in the place of the first batch of a partition. */
+  replace(place: number, record: BatchRecord): void {
+    const batches = this.pending.get(place)
+    const head = batches?.shift()
+    if (head !== undefined) this.#pool.give(head)
+    batches?.unshift(RecordBatch.of([record]))
   }
 
   get isDone(): boolean {

@@ -67,7 +67,7 @@ async function publish(
     compression,
     signal: ending.signal,
     onError: (error) => errors.push(error),
-    onRefused: async () => undefined,
+    onRefused: async ({ record }) => record,
     onProgress: () => told.resolve(),
   })
   await publisher.connect()

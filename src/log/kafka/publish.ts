@@ -2,7 +2,7 @@
  * Publishes records to Kafka, in order and at least once, with one outstanding round.
  *
  * Invariants: a round is sent whole and again, as long as it takes, before the next one; `done` moves only when every
- * in-sync replica of every partition of a round has its records, or the one record too large for its topic was kept aside;
+ * in-sync replica of every partition of a round has its records, or what stands for one too large for its topic;
  * `bytes` counts all that is not yet done, so that the caller can stop reading. An answer that was lost makes no duplicate
  * (publish-identity.ts). A crash loses what was not done, which the slot still has: duplicates, never a gap and never
  * another order.
@@ -34,8 +34,8 @@ export interface PublisherOptions extends LinkOptions {
   readonly compression?: Compression
   /** Of one partition's batch, before compression. */
   readonly maxBatchBytes?: number
-  /** Keeps a record its topic cannot take; the record counts as done when this resolves. */
-  readonly onRefused: (refused: RefusedRecord) => Promise<void>
+  /** Keeps a record its topic cannot take, and gives what is published in its place. @throws when there is no such thing */
+  readonly onRefused: (refused: RefusedRecord) => Promise<BatchRecord>
   /** Asked before each request: false when another may publish by now. Default: always. */
   readonly maySend?: () => boolean
   /** Called after each round that is done. */
@@ -205,7 +205,7 @@ export class Publisher {
           for (const answer of answers) {
             if (!isCurrent()) return
             const place = (this.#topics.get(answer.topic)?.first ?? 0) + answer.partition
-            await this.#answered(round, place, heads.get(place), answer.errorCode)
+            await this.#answered(round, place, heads.get(place), answer.errorCode, isCurrent)
           }
         }),
       )
@@ -220,7 +220,13 @@ export class Publisher {
     return this.#places[place] ?? { topic: '', partition: -1 }
   }
 
-  async #answered(round: Round, place: number, batch: RecordBatch | undefined, errorCode: number): Promise<void> {
+  async #answered(
+    round: Round,
+    place: number,
+    batch: RecordBatch | undefined,
+    errorCode: number,
+    isCurrent: () => boolean,
+  ): Promise<void> {
     const { topic, partition } = this.#ref(place)
     if (this.#identity.isAppended(errorCode)) {
       this.#identity.acknowledged(place, batch?.count ?? 0)
@@ -231,8 +237,10 @@ export class Publisher {
     } else if (batch.count > 1) round.split(place)
     else {
       const [record] = batch.records()
-      if (record !== undefined) await this.#options.onRefused({ topic, partition, record, bytes: batch.bytes })
-      round.acknowledged(place)
+      if (record === undefined) throw new TypeError('An empty batch was refused.')
+      const smaller = await this.#options.onRefused({ topic, partition, record, bytes: batch.bytes })
+      // Given up meanwhile, it may have been replaced and sent by another attempt.
+      if (isCurrent()) round.replace(place, smaller)
     }
   }
 }

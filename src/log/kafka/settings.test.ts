@@ -34,6 +34,7 @@ test('brokers alone are enough', () => {
     retentionMs: 7 * 24 * 3_600_000,
     longestOutageMs: 3 * 24 * 3_600_000,
     connect: { offsetsTopic: 'connect-offsets', connector: null, url: null },
+    writing: { compression: 'none', types: { decimal: 'string', time: 'adaptive' } },
   })
 })
 

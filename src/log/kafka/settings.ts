@@ -7,6 +7,8 @@
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { RescoreError } from '../../errors.ts'
+import type { Compression } from './compress.ts'
+import { DEFAULT_TYPES, type EncodeTypes } from './encode-types.ts'
 import { Secret } from './secret.ts'
 
 export type SaslSettings =
@@ -50,6 +52,8 @@ export interface KafkaSettings {
   readonly longestOutageMs: number
   /** Of the Debezium connector, where one writes the topics. */
   readonly connect: ConnectSettings
+  /** How capture writes values and packs records. */
+  readonly writing: { readonly compression: Compression; readonly types: EncodeTypes }
 }
 
 const HOUR_MS = 3_600_000
@@ -93,6 +97,11 @@ const schema = z
     KAFKA_CONNECT_OFFSETS_TOPIC: z.string().default('connect-offsets'),
     KAFKA_CONNECT_CONNECTOR: z.string().optional(),
     KAFKA_CONNECT_URL: z.url('must be a URL').optional(),
+    KAFKA_COMPRESSION: z.enum(['none', 'gzip', 'zstd'], 'must be none, gzip or zstd').default('none'),
+    KAFKA_DECIMAL: z
+      .enum(['string', 'precise', 'double'], 'must be string, precise or double')
+      .default(DEFAULT_TYPES.decimal),
+    KAFKA_TIME: z.enum(['adaptive', 'iso'], 'must be adaptive or iso').default(DEFAULT_TYPES.time),
   })
   .superRefine((given, context) => {
     const refuse = (variable: keyof typeof given, message: string) =>
@@ -204,5 +213,6 @@ export function readKafkaSettings(variables: Readonly<Record<string, string | un
       connector: data.KAFKA_CONNECT_CONNECTOR ?? null,
       url: data.KAFKA_CONNECT_URL === undefined ? null : new Secret(data.KAFKA_CONNECT_URL),
     },
+    writing: { compression: data.KAFKA_COMPRESSION, types: { decimal: data.KAFKA_DECIMAL, time: data.KAFKA_TIME } },
   }
 }

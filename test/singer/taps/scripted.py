@@ -6,6 +6,7 @@ Each run leaves what it was called with in folder/run-<n>.json. Steps:
   {"say": message}  {"print": text}  {"write": text, no end of line}  {"stderr": text}  {"exit": code}
   {"hang": true}  {"alone": seconds}: fails when another run does the same  {"mark": file}: the count, now and then
   {"ignore": "SIGTERM"}  {"spawn": true}: a child that outlives it  {"rewrite": {…}}: into its configuration
+  {"daemon": true}: a child in a session of its own that holds its output open
   {"repeat": n, "steps": [...]}: "%d" in a text becomes the count
 """
 
@@ -47,6 +48,10 @@ def play(step, options, config, count=0):
         signal.signal(getattr(signal, step["ignore"]), signal.SIG_IGN)
     if "spawn" in step:
         child = subprocess.Popen([sys.executable, "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"])
+        with open(os.path.join(config["folder"], "child"), "w") as file:
+            file.write(str(child.pid))
+    if "daemon" in step:
+        child = subprocess.Popen(["sleep", "600"], start_new_session=True)
         with open(os.path.join(config["folder"], "child"), "w") as file:
             file.write(str(child.pid))
     if "rewrite" in step:
