@@ -1,9 +1,10 @@
-/** The project that `npm start` runs: HubSpot in, features of a company, two models over them. */
+/** The project that `npm start` runs: HubSpot in, web data where it is asked for (web-data.ts), features of a company, two models over them. */
 import { hubspot } from './connectors/hubspot/index.ts'
 import * as company from './features/company.ts'
 import { growth } from './models/growth/model.ts'
 import { risk } from './models/risk/model.ts'
 import { defineConfig } from './src/define/index.ts'
+import { webData } from './web-data.ts'
 
 const { HUBSPOT_ACCESS_TOKEN, HUBSPOT_BASE_URL } = process.env
 
@@ -16,6 +17,8 @@ function numberFrom(name: string): number | undefined {
   return value
 }
 
+const web = webData(process.env)
+
 export default defineConfig({
   connectors: [
     hubspot({
@@ -25,7 +28,8 @@ export default defineConfig({
       callsPer10s: numberFrom('HUBSPOT_CALLS_PER_10S'),
       searchesPerSecond: numberFrom('HUBSPOT_SEARCHES_PER_SECOND'),
     }),
+    ...web.connectors,
   ],
-  features: [company],
+  features: [company, ...web.features],
   models: [growth, risk],
 })

@@ -7,6 +7,7 @@ import { runCommand } from './command.ts'
 import { backfill } from './measure-backfill.ts'
 import { capture } from './measure-capture.ts'
 import { connector } from './measure-connector.ts'
+import { landing } from './measure-landing.ts'
 import { latency } from './measure-latency.ts'
 import { memory } from './measure-memory.ts'
 import { rescore } from './measure-rescore.ts'
@@ -15,6 +16,6 @@ import { throughput } from './measure-throughput.ts'
 import { TARGETS } from './targets.ts'
 
 await runCommand({
-  measurements: [latency, throughput, rescore, capture, memory, connector, scale, backfill],
+  measurements: [latency, throughput, rescore, capture, memory, connector, landing, scale, backfill],
   targets: TARGETS,
 })

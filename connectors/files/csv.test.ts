@@ -109,6 +109,22 @@ test('a quote that is never closed holds no more than its cap, and everything be
   expect(performance.now() - started).toBeLessThan(30_000)
 })
 
+test('at the end of a growing file an open record is left for later, and read when its rest is there', async () => {
+  const path = join(folder, 'growing.csv')
+  const growing = async () => {
+    const found = []
+    for await (const record of csvRecords(readLines(path, 0, 1, never), WIDTH, reader, true)) found.push(record)
+    return found.map((record) => ('fields' in record ? record.fields : record.reason))
+  }
+  await writeFile(path, '1,a,b\n2,"two\n')
+  expect(await growing()).toEqual([['1', 'a', 'b']])
+  await writeFile(path, '1,a,b\n2,"two\nlines",c\n')
+  expect(await growing()).toEqual([
+    ['1', 'a', 'b'],
+    ['2', 'two\nlines', 'c'],
+  ])
+})
+
 test('lines are split at any block border', async () => {
   const path = join(folder, 'long.txt')
   const texts = Array.from({ length: 40 }, (_, at) => `${at}`.repeat(at * 1_000))

@@ -99,11 +99,15 @@ function judge(joined: Joined, width: number, reader: CsvReader, isLast: boolean
   return bad(typeof fields === 'string' ? fields : misses(fields, width), text.split('\n')[0] ?? '')
 }
 
-/** Records and bad lines in the order of the file; empty lines are neither. */
+/**
+ * Records and bad lines in the order of the file; empty lines are neither.
+ * @param isGrowing a record whose quotes are still open at the end is left for later: its rest may be on its way
+ */
 export async function* csvRecords(
   lines: AsyncIterable<Line>,
   width: number,
   reader: CsvReader,
+  isGrowing = false,
 ): AsyncGenerator<CsvRecord | BadLine, void, void> {
   const source = lines[Symbol.asyncIterator]()
   let again: Line[] = []
@@ -121,7 +125,8 @@ export async function* csvRecords(
       if (joined.lines.length === 0 && line.bytes.length === 0) continue
       joined.add(line)
     }
-    const judged = judge(joined, width, reader, isEnd && again.length === 0)
+    const judged = judge(joined, width, reader, isEnd && again.length === 0 && !isGrowing)
+    if (judged === undefined && line === undefined) return
     if (judged === undefined) continue
     yield judged
     // Of lines that make no record only the first is to blame.

@@ -21,6 +21,9 @@ function refuse({ table, name, encoding, columns = {}, ...stream }: FileStream):
   }
   const unknown = Object.keys(columns).find((column) => !Object.hasOwn(table.columns, column))
   if (unknown !== undefined) problem(`table '${table.id}' has no column '${unknown}'.`)
+  const given = stream.header?.map((field) => Object.entries(columns).find(([, name]) => name === field)?.[0] ?? field)
+  const missing = given === undefined ? undefined : table.key.find((column) => !given.includes(column))
+  if (missing !== undefined) problem(`no field of its header gives the key '${missing}'.`)
   if (/^utf-?16/i.test(encoding ?? '')) problem('utf-16 cannot be read: convert the files to utf-8.')
   if (!isCsv({ table, ...stream }) && (stream.header !== undefined || stream.delimiter !== undefined)) {
     problem('header and delimiter are for CSV.')

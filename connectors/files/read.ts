@@ -69,7 +69,10 @@ function misfit(table: Table, row: SourceRow): string | null {
   return null
 }
 
-/** Column for each field of the file; undefined: none, it goes to `raw`. */
+/**
+ * The column of each field; a field that is none keeps its name and goes to `raw`, under another one where a column that
+ * is read from elsewhere is called so.
+ */
 function namesOf({ table, columns = {} }: FileStream): (field: string) => string {
   const byField = new Map(Object.entries(columns).map(([column, field]) => [field, column]))
   return (field) =>
@@ -192,7 +195,8 @@ async function* readCsv(source: Source, from: Place): AsyncGenerator<Read, void,
   }
   const columns = header.map(namesOf(stream))
   const batch = new Batch()
-  for await (const record of csvRecords(withoutBom(lines, stream.header !== undefined), header.length, reader)) {
+  const records = withoutBom(lines, stream.header !== undefined)
+  for await (const record of csvRecords(records, header.length, reader, source.isGrowing)) {
     const { line } = record
     if ('reason' in record) {
       yield refused(table, path, line.number, record.text, record.reason)

@@ -188,7 +188,11 @@ function rested(state: FilesState, stamps: readonly string[], nowMs: number, { w
   if (!watch) return { state, ready: new Set(stamps) }
   const { atMs, stamps: before } = state.resting
   // Passes of the service are `everyMs` apart; one that somebody asks for in between says nothing of rest.
-  if (before.length > 0 && nowMs - atMs < everyMs * 0.9) return { state, ready: new Set() }
+  if (before.length > 0 && nowMs - atMs < everyMs * 0.9) {
+    const isMoved = stamps.some((stamp) => !before.includes(stamp))
+    const resting = isMoved ? { atMs: nowMs, stamps: stamps.slice(0, MOST_RESTING) } : state.resting
+    return { state: { ...state, resting }, ready: new Set() }
+  }
   const ready = new Set(stamps.filter((stamp) => before.includes(stamp)))
   const waiting = stamps.filter((stamp) => !ready.has(stamp)).slice(0, MOST_RESTING)
   return { state: { ...state, resting: { atMs: nowMs, stamps: waiting } }, ready }

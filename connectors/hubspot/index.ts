@@ -54,7 +54,7 @@ export function hubspot(options: HubspotOptions): Connector {
     budgets: [...hubspotBudgets(options), ...(journal === undefined ? [] : [JOURNAL_BUDGET])],
     http: journal === undefined ? undefined : journalHttp(journal, baseUrl, api.paths, types),
     streams: [
-      ...(journal === undefined ? [] : [journalStream({ api, baseUrl, journal, objects, schemas, mayRemove })]),
+      ...(journal === undefined ? [] : [journalStream({ api, journal, objects, schemas, mayRemove })]),
       ...objects.flatMap(streamsOf),
       ...(pairs.length === 0 ? [] : [labelStream({ api, everyMs: portalEveryMs, pairs })]),
       ...(options.owners === true ? [ownerStream({ api, everyMs: portalEveryMs })] : []),

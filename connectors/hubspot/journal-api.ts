@@ -2,7 +2,8 @@
  * HubSpot's webhooks journal over the wire: subscriptions, the next file after a position, and what stands in it.
  *
  * Invariants: called with the app's own token (client credentials) and its own allowance; a file is fetched from the
- * address HubSpot gives, over https, and its address is never logged with the signature it carries.
+ * address HubSpot gives, which the runtime holds to https and to public addresses, and is never logged with the signature
+ * it carries.
  */
 import { z } from 'zod'
 import { type HttpSettings, type SourceContext, SourceError } from '../../src/define/index.ts'
@@ -36,7 +37,9 @@ export function journalHttp(
   types: readonly string[],
 ): HttpSettings {
   const scope = [...new Set([...SCOPES, MANAGING, ...types.map(scopeOf)])].join(' ')
-  return { baseUrl, auth: { kind: 'oauth', tokenUrl: paths.token, clientId, clientSecret, scope } }
+  // Files lie elsewhere; those of a portal on this machine too.
+  const allow = baseUrl.startsWith('http:') ? { allow: [new URL(baseUrl).hostname] } : {}
+  return { baseUrl, ...allow, auth: { kind: 'oauth', tokenUrl: paths.token, clientId, clientSecret, scope } }
 }
 
 const id = z.union([z.number(), z.string()]).transform(String)
@@ -84,19 +87,15 @@ function fileOf({ status, body }: { readonly status: number; readonly body: unkn
 }
 
 /** @throws SourceError transient when the address has expired: it is asked for anew */
-export async function readFile(context: SourceContext, baseUrl: string, { url }: JournalFile) {
-  const target = URL.canParse(url) ? new URL(url) : undefined
-  // Only a portal that is itself not on https, one on this machine, may lead to what is not.
-  if (target === undefined || (target.protocol !== 'https:' && baseUrl.startsWith('https:'))) {
-    throw failure('HUBSPOT_UNEXPECTED_ANSWER', 'The journal gave an address that is not https.')
-  }
+export async function readFile(context: SourceContext, { url }: JournalFile): Promise<readonly JournalEvent[]> {
   const answer = await context.http({ path: url, budget, accept: [403, 404] })
-  if (answer.status >= 400) throw failure('HUBSPOT_JOURNAL_EXPIRED', 'The address of a journal file has expired.')
-  return checked(file, answer.body, 'A journal file').journalEvents
-}
-
-function failure(code: string, message: string): SourceError {
-  return new SourceError({ kind: 'transient', code, message, mend: 'It is asked for anew by itself.' })
+  if (answer.status < 400) return checked(file, answer.body, 'A journal file').journalEvents
+  throw new SourceError({
+    kind: 'transient',
+    code: 'HUBSPOT_JOURNAL_EXPIRED',
+    message: 'The address of a journal file has expired.',
+    mend: 'It is asked for anew by itself.',
+  })
 }
 
 const subscription = z.object({

@@ -54,7 +54,6 @@ const SAVE_EVERY_MS = 60_000
 
 export interface JournalOptions {
   readonly api: HubspotApi
-  readonly baseUrl: string
   readonly journal: HubspotJournal
   readonly objects: readonly ObjectType[]
   readonly schemas: PortalSchemas
@@ -137,7 +136,7 @@ async function* sweepLeft(options: JournalOptions, context: ReadContext, start: 
 }
 
 async function* follow(options: JournalOptions, context: ReadContext, start: JournalState): Messages {
-  const { api, baseUrl, journal, objects, schemas } = options
+  const { api, journal, objects, schemas } = options
   let state = start
   for (;;) {
     const isOld = context.now() - state.readMs > KEPT_MS
@@ -149,7 +148,7 @@ async function* follow(options: JournalOptions, context: ReadContext, start: Jou
       yield { op: 'checkpoint', state }
       return state
     }
-    const events = await readFile(context, baseUrl, next)
+    const events = await readFile(context, next)
     const records = recordsIn(events, String(journal.portalId), (id) => schemas.typeOf(id))
     for (const object of objects) {
       const ids = [...(records.get(object.type) ?? [])]
@@ -171,9 +170,11 @@ export function journalStream(options: JournalOptions): Stream<JournalState> {
     if (isSubscribed) return
     await schemas.read(context)
     const types = []
-    for (const { type, table } of objects) {
+    for (const { type, table, cursor } of objects) {
       const objectTypeId = await schemas.idOf(context, type)
-      if (objectTypeId !== undefined) types.push({ objectTypeId, properties: propertiesOf(table) })
+      // The time of modification moves with every property, those nobody reads included.
+      const properties = propertiesOf(table).filter((name) => name !== cursor)
+      if (objectTypeId !== undefined) types.push({ objectTypeId, properties })
     }
     const made = await ensureSubscriptions(context, api.paths, String(journal.portalId), types)
     if (made > 0) context.log.info({ made }, 'Subscriptions of the journal were made.')

@@ -21,7 +21,8 @@ export async function* loadAll(
 ): AsyncGenerator<Message<ObjectState>, FollowState, void> {
   const { api, object, lookbackMs, mayRemove } = options
   const { table } = object
-  const fresh: LoadState = { phase: 'load', startedMs: context.now(), after: null, lastId: null, done: 0 }
+  const startedMs = context.now()
+  const fresh: LoadState = { phase: 'load', startedMs, after: null, lastId: null, done: 0, once: false }
   let at: LoadState = context.state?.phase === 'load' ? context.state : fresh
   const read = readOptionsOf(object)
   const fetch = async (after: string | null) => {

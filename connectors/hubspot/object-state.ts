@@ -16,6 +16,8 @@ export const objectState = z.discriminatedUnion('phase', [
     /** The last id of the page before; what rows a page leaves out is known by it. */
     lastId: z.string().nullable(),
     done: z.number(),
+    /** Asked for by hand: it ends there, and following is left to the stream's own run. */
+    once: z.boolean(),
   }),
   z.object({
     phase: z.literal('follow'),
@@ -36,7 +38,7 @@ export function migrateState(state: unknown): ObjectState | undefined {
   const whole = objectState.safeParse(state)
   if (whole.success) return whole.data
   const load = z.object({ phase: z.literal('load'), startedMs: z.number() }).safeParse(state)
-  return load.success ? { ...load.data, phase: 'load', after: null, lastId: null, done: 0 } : undefined
+  return load.success ? { ...load.data, phase: 'load', after: null, lastId: null, done: 0, once: false } : undefined
 }
 
 export interface ObjectStreamOptions {

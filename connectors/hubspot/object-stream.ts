@@ -119,6 +119,7 @@ export function objectStream(options: ObjectStreamOptions): Stream<ObjectState> 
     tables: [object.table, ...object.edges.map((edge) => edge.table), ...history],
     state: { version: 2, schema: objectState, migrate: migrateState },
     everyMs,
+    stateFull: () => ({ phase: 'load', startedMs: 0, after: null, lastId: null, done: 0, once: true }),
     stateSince: (ms) => ({ phase: 'since', fromMs: ms, window: null }),
     async *read(context, keys) {
       await ready(context)
@@ -132,6 +133,7 @@ export function objectStream(options: ObjectStreamOptions): Stream<ObjectState> 
       const { state } = context
       const isLoading = state === null || state.phase === 'load'
       const start = isLoading ? yield* loadAll(options, context) : state
+      if (state?.phase === 'load' && state.once) return
       // Newest first: a long delayed window must not keep a fresh change waiting.
       if (start.phase === 'follow' && start.window === null) yield* fastLane(options, context, start, shown)
       yield* delayedLane(options, context, start)

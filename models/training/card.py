@@ -66,6 +66,8 @@ Standardised weights: {weights}.
 
 {w['limits']}
 - Contacts and deals: the directory has none, so features over them are served but are no input here.
+- Web data (register, domain, traffic, GitHub): what it said on the dates of the training rows was not kept, and what it
+  says today would leak the outcome. Features over it are served where it is read, but are no input here.
 - The date. Features use no clock; time enters only as differences between column values.
 - When a change was made: the directory's dates are when it was noticed, up to three months later.
 - The directory's publisher edits in bulk. Those edits, by date and field, count as imports, not as activity.

@@ -23,7 +23,7 @@ export interface FixtureAnswer {
   /** Default: 200 */
   readonly status?: number
   readonly headers?: Readonly<Record<string, string>>
-  /** Text is sent as it is (so that a number may be larger than JavaScript can hold), anything else as JSON. */
+  /** Text is sent as it is (so that a number may be larger than JavaScript can hold), bytes too, anything else as JSON. */
   readonly body?: unknown
 }
 
@@ -64,10 +64,9 @@ export async function startFixtureServer(
     } catch (error) {
       answer = { status: 500, body: { message: error instanceof Error ? error.message : String(error) } }
     }
-    const text =
-      answer.body === undefined ? '' : typeof answer.body === 'string' ? answer.body : JSON.stringify(answer.body)
+    const { body = '' } = answer
     response.writeHead(answer.status ?? 200, { 'content-type': 'application/json', ...answer.headers })
-    response.end(text)
+    response.end(typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body))
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)

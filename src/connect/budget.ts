@@ -104,6 +104,11 @@ export class CallBudget {
     return Math.max(0, Math.min(this.#limit - this.#started.length, this.#budget.concurrency - this.#inFlight))
   }
 
+  /** The source did not count a call that has just ended. */
+  giveBack(): void {
+    this.#started.pop()
+  }
+
   /** What the source said about its own count, which also sees the calls of others. */
   adapt(rate: NonNullable<CallResult<unknown>['rate']>): void {
     const interval = rate.intervalMs ?? this.#budget.perMs

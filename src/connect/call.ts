@@ -118,6 +118,7 @@ export async function callSource<T>(
       const result = await withDeadline(attempt, timeoutMs, signal)
       // Rate headers speak of the shortest window.
       if (result.rate !== undefined) budgets.at(-1)?.adapt(result.rate)
+      budgets.find((_, at) => keys[at] === result.free)?.giveBack()
       return result.value
     } catch (thrown) {
       signal.throwIfAborted()

@@ -2,14 +2,17 @@
  * What a stream sees of the world: clock, randomness, network, log, and what it remembered.
  * Invariant: nothing leaves through it that holds a secret; every call draws from the budgets of the connector's credential.
  */
-import type { Priority, ReadContext, SourceContext } from '../define/index.ts'
+import type { CallResult, HttpRequest, HttpSettings, Priority, ReadContext, SourceContext } from '../define/index.ts'
 import type { BudgetBook } from './budget.ts'
 import { callSource } from './call.ts'
+import type { AuthEnvironment } from './http/auth.ts'
 import { attemptHttp } from './http/client.ts'
+import { attemptOpen } from './http/open.ts'
 import { redactorOf } from './http/redact.ts'
 import { createTransport } from './http/transport.ts'
 import { dueValues, recall } from './memory.ts'
 import type { RunConnectorOptions } from './options.ts'
+import { outdatedRows } from './outdated.ts'
 import { createGuard } from './outgoing/guard.ts'
 import { absentKeys, countStored } from './stored.ts'
 
@@ -53,6 +56,18 @@ export function sourceContext(
       callOptions,
       attempt,
     )
+  const httpCall = <T>(
+    request: HttpRequest,
+    attempt: (http: HttpSettings, environment: AuthEnvironment, signal: AbortSignal) => Promise<CallResult<T>>,
+  ): Promise<T> => {
+    const { http, budgets } = connector
+    if (http === undefined) throw new TypeError(`Connector '${connector.name}' declares no http settings.`)
+    const budget = request.budget ?? budgets[0]?.key ?? connector.name
+    const timeoutMs = request.timeoutMs ?? http.timeoutMs
+    return call({ budget, ...(timeoutMs === undefined ? {} : { timeoutMs }) }, (attemptSignal) =>
+      attempt(http, { transport, redactor, now, guard }, attemptSignal),
+    )
+  }
   return {
     now,
     random: options.waiting?.random ?? Math.random,
@@ -60,16 +75,10 @@ export function sourceContext(
     log: { info: write('info'), warn },
     conceal: (secret) => redactor.add(secret),
     call,
-    async http(request) {
-      const { http, budgets } = connector
-      if (http === undefined) throw new TypeError(`Connector '${connector.name}' declares no http settings.`)
-      const budget = request.budget ?? budgets[0]?.key ?? connector.name
-      const timeoutMs = request.timeoutMs ?? http.timeoutMs
-      const environment = { transport, redactor, now, guard }
-      return call({ budget, ...(timeoutMs === undefined ? {} : { timeoutMs }) }, (attemptSignal) =>
-        attemptHttp(http, request, environment, attemptSignal),
-      )
-    },
+    http: async (request) =>
+      httpCall(request, (http, environment, attemptSignal) => attemptHttp(http, request, environment, attemptSignal)),
+    open: async (request) =>
+      httpCall(request, (http, environment, attemptSignal) => attemptOpen(http, request, environment, attemptSignal)),
   }
 }
 
@@ -87,5 +96,6 @@ export function readContext(
     due: (due) => dueValues(pool, connector.name, stream, context.now(), due),
     absent: (absent) => absentKeys(pool, absent),
     size: (table) => countStored(pool, table),
+    outdated: (outdated) => outdatedRows(pool, outdated),
   }
 }

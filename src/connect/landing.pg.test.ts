@@ -114,7 +114,30 @@ describe('land', () => {
 })
 
 describe('ensureSourceTables', () => {
-  it('adds a missing column and refuses one of another type', async () => {
+  it('indexes the columns relations go through, and leaves tables alone that another connector has yet to make', async () => {
+    await using db = await database()
+    const later = defineTable({
+      name: 'later.things',
+      key: 'id',
+      columns: { id: bigint().notNull(), owner: bigint(), name: text() },
+    })
+    const foreignKeys = [
+      { table: later, column: 'owner' },
+      { table: companies, column: 'name' },
+    ]
+    const indexed = async () =>
+      (
+        await db.query(
+          "select indexname from pg_indexes where indexname like '%_idx' and schemaname in ('crm', 'later')",
+        )
+      ).rows
+    await withTransaction(db.pool, {}, (client) => ensureSourceTables(client, [companies], foreignKeys))
+    expect(await indexed()).toEqual([{ indexname: 'companies_name_idx' }])
+    await withTransaction(db.pool, {}, (client) => ensureSourceTables(client, [later], foreignKeys))
+    expect(await indexed()).toContainEqual({ indexname: 'things_owner_idx' })
+  })
+
+  it('adds a missing column, and refuses one of another type and another key', async () => {
     await using db = await database()
     const wider = defineTable({ name: 'crm.companies', key: 'id', columns: { ...companies.columns, city: text() } })
     await withTransaction(db.pool, {}, (client) => ensureSourceTables(client, [wider]))
@@ -123,6 +146,10 @@ describe('ensureSourceTables', () => {
     await expect(withTransaction(db.pool, {}, (client) => ensureSourceTables(client, [other]))).rejects.toMatchObject({
       code: 'CONNECT_COLUMN_TYPE',
     })
+    const rekeyed = defineTable({ name: 'crm.companies', key: ['id', 'name'], columns: companies.columns })
+    await expect(withTransaction(db.pool, {}, (client) => ensureSourceTables(client, [rekeyed]))).rejects.toMatchObject(
+      { code: 'CONNECT_TABLE_KEY', mend: expect.stringContaining('drop table crm.companies') },
+    )
     const { rows } = await db.query("select relreplident from pg_class where oid = 'crm.companies'::regclass")
     expect(rows).toStrictEqual([{ relreplident: 'f' }])
   })

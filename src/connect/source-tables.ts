@@ -1,9 +1,9 @@
 /**
  * Source tables in the database, made from their declarations.
  *
- * Invariant: only ever adds (schema, table, column, index); an existing column of another type is refused, because
- * changing it would rewrite the user's data. Every table gets replica identity full, so that the log holds the old
- * values. One transaction: a crash leaves nothing half made, and a second run finds nothing to do.
+ * Invariant: only ever adds (schema, table, column, index); an existing column of another type, or a table of another
+ * key, is refused, because changing it would rewrite the user's data. Every table gets replica identity full, so that the
+ * log holds the old values. One transaction: a crash leaves nothing half made, and a second run finds nothing to do.
  */
 import { ADVISORY_LOCK } from '../db/locks.ts'
 import { type Queryable, quoteIdent, quoteTable } from '../db/pool.ts'
@@ -34,9 +34,29 @@ async function existingColumns(client: Queryable, table: Table): Promise<Readonl
   return new Map(rows.map((row) => [row.column_name, row.data_type]))
 }
 
+/** A row is found by its key: with another one in the database every record would be refused. */
+async function assertKey(client: Queryable, table: Table): Promise<void> {
+  const { rows } = await client.query<{ name: string }>(
+    `select a.attname as name from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any(i.indkey)
+     where i.indrelid = $1::regclass and i.indisprimary order by 1`,
+    [quoteTable(table.id)],
+  )
+  const found = rows.map(({ name }) => name).join(', ')
+  const declared = [...table.key].sort().join(', ')
+  if (found === '' || found === declared) return
+  throw new RescoreError({
+    code: 'CONNECT_TABLE_KEY',
+    fate: 'stop',
+    message: `Table ${table.id} is keyed by ${found} in the database but by ${declared} in the declaration.`,
+    mend: `Declare the key as it is, or have the table made anew and filled by the connector: drop table ${table.id};`,
+    context: { table: table.id },
+  })
+}
+
 async function ensureTable(client: Queryable, table: Table): Promise<void> {
   await client.query(`create schema if not exists ${quoteIdent(table.schema)}`)
   await client.query(createTable(table))
+  await assertKey(client, table)
   const existing = await existingColumns(client, table)
   for (const [name, column] of Object.entries(table.columns)) {
     const type = POSTGRES_TYPE[column.kind]
@@ -64,7 +84,7 @@ async function ensureTable(client: Queryable, table: Table): Promise<void> {
  * @param client a connection inside a transaction
  * @param foreignKeys columns that relations go through; each gets an index. No other column does: a load pays for every
  *   index on every row
- * @throws RescoreError CONNECT_COLUMN_TYPE
+ * @throws RescoreError CONNECT_COLUMN_TYPE, CONNECT_TABLE_KEY
  */
 export async function ensureSourceTables(
   client: Queryable,
@@ -77,6 +97,11 @@ export async function ensureSourceTables(
   for (const { table, column } of foreignKeys) {
     // The primary key serves it.
     if (table.key[0] === column) continue
+    // Another connector's, which has not made it yet: it comes with the same columns to index.
+    const { rows } = await client.query<{ isThere: boolean }>('select to_regclass($1) is not null as "isThere"', [
+      quoteTable(table.id),
+    ])
+    if (rows[0]?.isThere !== true) continue
     const name = `${table.name}_${column}_idx`.slice(0, 63)
     await client.query(
       `create index if not exists ${quoteIdent(name)} on ${quoteTable(table.id)} (${quoteIdent(column)})`,

@@ -11,6 +11,8 @@ export const ADVISORY_LOCK = {
   deployModels: 7_265_736_311n,
   /** Held while features are deployed. */
   deployFeatures: 7_265_736_312n,
+  /** Held from when an epoch is chosen until it is committed. */
+  epochs: 7_265_736_314n,
   /** Held while deliveries are prepared. */
   prepareDeliveries: 7_265_736_313n,
   /** Held by the running service for as long as it runs. */

@@ -122,6 +122,7 @@ describe('a connector', () => {
         asked.push(path)
         return answer
       },
+      open: () => Promise.reject(new Error('not asked for')),
     })
     expect([problems, asked]).toEqual([[], ['/companies']])
   })

@@ -44,7 +44,8 @@ function firstCalls(streams: readonly AnyStream[]): readonly HttpRequest[] {
   return streams.flatMap((stream) => {
     if (!('rest' in stream)) return []
     const { list, budget } = stream.rest
-    if (list === undefined) return []
+    // A stream has no first page: all of it would come.
+    if (list === undefined || list.paging?.by === 'stream') return []
     const { paging } = list
     const size = paging?.size === undefined ? {} : { [paging.size.parameter]: paging.size.value }
     return [{ path: list.path, query: { ...list.query, ...size }, ...(budget === undefined ? {} : { budget }) }]

@@ -65,6 +65,19 @@ export interface HttpAnswer {
   readonly nextLink: string | undefined
 }
 
+/** An answer whose body is read as it comes, for what no memory should hold at once. */
+export interface HttpStream {
+  readonly status: number
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly etag: string | undefined
+  /**
+   * The body as text, unpacked, also where it is a gzip file; empty for an answer without one. It ends only when the body
+   * was whole; what breaks on the way is thrown as a transient SourceError, and the pass repeats it. Read once.
+   */
+  readonly chunks: AsyncIterable<string>
+}
+
 /** What a connector knows better about a refused call than its status tells. */
 export interface HttpFailure {
   readonly kind: SourceErrorKind
@@ -87,8 +100,10 @@ export interface HttpSettings {
   readonly headers?: Readonly<Record<string, string>>
   /** Of one attempt, whole body included; default 30 s. */
   readonly timeoutMs?: number
-  /** Most bytes of one body, unpacked; default 32 MiB. */
+  /** Most bytes of one body, unpacked; default 32 MiB. A streamed body has no cap: no memory holds it. */
   readonly maxBytes?: number
+  /** Key of the budget that an answer "not changed" (304) is not counted against by the source. */
+  readonly unchangedIsFree?: string
   /**
    * Names a failure by its body. undefined: by status (401, 403: auth; 408, 425, 429, 5xx: repeated, by Retry-After where
    * it is sent; every other from 400 on: config).

@@ -42,6 +42,8 @@ export type Paging =
   | { readonly by: 'link'; readonly next?: Selector; readonly size?: PageSize }
   /** Records greater than the last one's `field` (default: the key), ascending; an empty page ends the list. */
   | { readonly by: 'keyset'; readonly parameter: string; readonly field?: string; readonly size?: PageSize }
+  /** The answer is one JSON array of any size, gzip file or not: read as it comes, never held. `items` does not apply. */
+  | { readonly by: 'stream'; readonly size?: undefined }
 
 export type TimeFormat = 'iso' | 'ms' | 's' | 'date'
 
@@ -116,7 +118,10 @@ export interface RestLookup {
   key?(value: string): string | null
   path(key: string): string
   query?(key: string): Query
-  readonly item?: Selector
+  /** Where the record is in the body. No record (null): the source has none for this key. */
+  readonly item?: string | ((body: unknown, key: string) => unknown)
+  /** What is kept when the source knows nothing of a key (404, 410, 451, no record). Default: no row. */
+  absent?(key: string): Item
   /** How long an answer, also that there is none, is good for. */
   readonly freshMs: number
 }
@@ -146,7 +151,7 @@ export interface RestSpec {
    */
   readonly sweep?: { readonly everyMs: number; readonly mayRemove?: number }
   /**
-   * ETags are kept and sent: a list of one page, a record (`one`) or a lookup that has not changed is not read again.
+   * ETags are kept and sent: a list of one page or one stream, a record (`one`) or a lookup that has not changed is not read again.
    * After a change of `columns`, read everything once: `rescore sync … --full`.
    */
   readonly conditional?: boolean

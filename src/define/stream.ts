@@ -7,7 +7,7 @@
  * makes a run repeatable. (3) A state of unknown shape is refused, never restarted from scratch silently.
  */
 import type { z } from 'zod'
-import type { HttpAnswer, HttpRequest } from './http.ts'
+import type { HttpAnswer, HttpRequest, HttpStream } from './http.ts'
 import type { Message, SourceRow } from './message.ts'
 import type { Table } from './table.ts'
 
@@ -36,6 +36,8 @@ export interface CallResult<T> {
   readonly value: T
   /** From the source's rate headers, if it sent any: the budget adapts. */
   readonly rate?: { readonly limit?: number; readonly remaining?: number; readonly intervalMs?: number }
+  /** Key of a budget this call did not cost anything of. */
+  readonly free?: string
 }
 
 export interface SourceContext {
@@ -52,6 +54,11 @@ export interface SourceContext {
   conceal(secret: string): void
   /** One call by the connector's `http` settings. @throws SourceError */
   http(request: HttpRequest): Promise<HttpAnswer>
+  /**
+   * The same for a body of any size: budget, timeout and repeats hold until the answer begins; after that `timeoutMs` is
+   * the longest pause within the body. Not part of a recording. @throws SourceError
+   */
+  open(request: HttpRequest): Promise<HttpStream>
   /**
    * One call to a source that is not plain HTTP, or through a client library: waits for the budget by priority, gives up
    * after the timeout, repeats what is worth repeating with backoff, keeps credentials out of every message.
@@ -88,6 +95,24 @@ export interface AbsentOptions {
   readonly limit: number
 }
 
+export interface OutdatedOptions {
+  /** A source table, of any connector. */
+  readonly of: Table
+  /** The stream's own table, made from it: as many key columns, of the same types, in the same order. */
+  readonly copy: Table
+  /** Columns of `copy` that repeat a column of `of`: their names in that order. */
+  readonly columns: Readonly<Record<string, string>>
+  /** Most rows answered. */
+  readonly limit: number
+}
+
+export interface Outdated {
+  /** The key columns of `copy`. */
+  readonly key: SourceRow
+  /** The repeated columns as they are now, as text, under their names in `copy`; null: the row is gone. */
+  readonly row: Readonly<Record<string, string | null>> | null
+}
+
 export interface ReadContext extends SourceContext {
   /** What was remembered under these names and committed; names never remembered are not in it. */
   recall(names: readonly string[]): Promise<ReadonlyMap<string, string>>
@@ -103,6 +128,8 @@ export interface ReadContext extends SourceContext {
   absent(options: AbsentOptions): Promise<readonly bigint[]>
   /** Rows of a source table. */
   size(table: Table): Promise<number>
+  /** Rows whose copy is missing, differs or has outlived them. */
+  outdated(options: OutdatedOptions): Promise<readonly Outdated[]>
 }
 
 export interface SyncContext<S> extends ReadContext {

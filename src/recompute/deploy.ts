@@ -12,6 +12,7 @@ import type { Report } from '../log/stage.ts'
 import { forgetOthers } from './computed.ts'
 import { type DefinitionDiff, type DeployedDefinition, diffDefinitions } from './definitions.ts'
 import { planBackfill } from './deploy-backfill.ts'
+import { holdEpochs } from './epochs.ts'
 import { ensureFeatureTable } from './feature-table.ts'
 import { plainArray, textArray } from './literals.ts'
 import type { Program } from './program.ts'
@@ -80,6 +81,7 @@ export async function deployFeatures(
 ): Promise<void> {
   const edited = await withTransaction(pool, {}, async (client) => {
     await client.query('select pg_advisory_xact_lock($1)', [ADVISORY_LOCK.deployFeatures])
+    await holdEpochs(client)
     const { rows } = await client.query<DeployedDefinition>(
       'select entity, feature, version, hash, changed_in_epoch from rescore.definition',
     )

@@ -3,8 +3,10 @@
  *
  * Invariant: a row is stale exactly when its epoch is below the epoch in which one of its entity's features last changed.
  * The table alone knows; it is read in every transaction, so what one process makes stale no other takes for fresh,
- * and code that is not the deployed code writes nothing.
+ * and code that is not the deployed code writes nothing. Epochs become visible in their order: were one chosen while
+ * another was not committed yet, rows written with the other in between would pass for fresh.
  */
+import { ADVISORY_LOCK } from '../db/locks.ts'
 import type { Client, Queryable } from '../db/pool.ts'
 import { RescoreError } from '../errors.ts'
 import type { EntityNode, Graph } from '../graph/graph.ts'
@@ -54,8 +56,14 @@ export async function readEpochs(client: Queryable, graph: Graph): Promise<Reado
   return new Map([...graph.entities].map(([name, node]) => [name, epochsOf(node, rows)]))
 }
 
+/** Until the end of the transaction nobody else chooses an epoch. Before the newest is read, in a statement of its own. */
+export async function holdEpochs(client: Client): Promise<void> {
+  await client.query('select pg_advisory_xact_lock($1)', [ADVISORY_LOCK.epochs])
+}
+
 /** Makes every row of the entity stale in these features, without touching any: a new epoch. */
 export async function makeStale(client: Client, node: EntityNode, bits: bigint): Promise<void> {
+  await holdEpochs(client)
   const names = node.features.filter(({ bit }) => ((bits >> BigInt(bit)) & 1n) === 1n)
   await client.query(
     `update rescore.definition

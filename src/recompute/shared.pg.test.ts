@@ -3,14 +3,17 @@ import { expect, test } from 'vitest'
 import { graph as crmGraph, tables as crmTables } from '../../test/recompute/crm.ts'
 import { batchOf, openHarness } from '../../test/recompute/harness.ts'
 import { expectedFeatures, readTables } from '../../test/recompute/oracle.ts'
-import { dealSum, open } from '../../test/recompute/small.ts'
+import { dealSum, open, size } from '../../test/recompute/small.ts'
 import { eventually } from '../../test/support/eventually.ts'
 import { createTestDatabase, type TestDatabase } from '../../test/support/pg.ts'
 import { isRetriableDbError } from '../db/pool.ts'
+import { defineConfig } from '../define/index.ts'
 import { isRescoreError } from '../errors.ts'
 import { plant } from '../faults.ts'
+import { compileGraph } from '../graph/compile.ts'
 import type { Change } from '../log/log.ts'
 import { inVisibleSnapshot } from '../log/visibility.ts'
+import { makeStale, readEpochs } from './epochs.ts'
 import { createRecomputeStage, type RecomputeStage } from './stage.ts'
 
 const signal = new AbortController().signal
@@ -183,4 +186,35 @@ test('four workers with the rows of the same few entities leave what a recompute
   }
   expect(total.needed).toBeGreaterThan(0)
   expect(total.computed / total.needed).toBeLessThanOrEqual(1.05)
+})
+
+test('of two that make rows stale at once the second waits, so that no row is fresh that was written between the two', async () => {
+  await using db = await createTestDatabase('epochs')
+  const { stage } = await open(db, [size(), dealSum])
+  await stage.deploy(db.pool)
+  const graph = compileGraph(defineConfig({ features: [size(), dealSum] }))
+  const node = graph.entities.get('company')
+  if (node === undefined) throw new TypeError('company')
+  const [first, second] = [await db.pool.connect(), await db.pool.connect()]
+  try {
+    for (const client of [first, second]) await client.query('begin')
+    await makeStale(first, node, 1n)
+    const later = makeStale(second, node, 2n)
+    await eventually(async () => {
+      const { rows } = await db.query(
+        `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+      )
+      expect(rows).toHaveLength(1)
+    })
+    await first.query('commit')
+    const writtenWith = (await readEpochs(db.pool, graph)).get('company')?.current ?? 0
+    await later
+    await second.query('commit')
+    const changedIn = (await readEpochs(db.pool, graph)).get('company')?.changedIn ?? []
+    expect(changedIn[0]).toBe(writtenWith)
+    expect(changedIn[1]).toBeGreaterThan(writtenWith)
+  } finally {
+    first.release()
+    second.release()
+  }
 })

@@ -43,12 +43,13 @@ const FAULTS = `
   union all
   select concat_ws(' ', entity, key, feature, 'was left at', left_at, 'and moved from', "from") from moved
     where op = 'update' and left_at is not null and left_at is distinct from "from"
-  union all
-  select fault from app.step_back
   limit 20`
 
-/** In words; empty: there was none. Of a database whose positions are watched. */
+/** In words; empty: there was none. Of the positions where they are watched. */
 export async function historyFaults(pool: Pool): Promise<readonly string[]> {
   const { rows } = await pool.query<{ fault: string }>(FAULTS)
+  const { rows: watched } = await pool.query<{ is: boolean }>(`select to_regclass('app.step_back') is not null as is`)
+  if (watched[0]?.is === true)
+    rows.push(...(await pool.query<{ fault: string }>('select fault from app.step_back limit 20')).rows)
   return rows.map(({ fault }) => fault)
 }

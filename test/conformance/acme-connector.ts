@@ -18,7 +18,7 @@ export const companies = defineTable({
 })
 
 const size = { parameter: 'limit', value: 100 }
-export const PAGING: Readonly<Record<Paging['by'], Paging>> = {
+export const PAGING: Readonly<Record<Exclude<Paging['by'], 'stream'>, Paging>> = {
   page: { by: 'page', parameter: 'page', size },
   offset: { by: 'offset', parameter: 'offset', size },
   cursor: { by: 'cursor', parameter: 'cursor', next: 'paging.next', size },

@@ -3,12 +3,11 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type ConformanceSpec, lineText, runConformance } from '../../src/conformance/index.ts'
-import type { Paging } from '../../src/define/index.ts'
 import { createTestDatabase } from '../support/pg.ts'
 import { acmeFixture } from './acme.ts'
 import { acme, PAGING } from './acme-connector.ts'
 
-const spec = (by: Paging['by']): ConformanceSpec => ({
+const spec = (by: keyof typeof PAGING): ConformanceSpec => ({
   name: `acme by ${by}`,
   connector: ({ url, secret }) => acme({ url, token: secret, paging: PAGING[by] }),
   fixture: acmeFixture,

@@ -1,6 +1,7 @@
 /**
  * A database with the test project, a real Kafka Connect worker, and a Debezium connector to be started in it.
- * Invariant: disposing ends the worker before the database goes, whose slot it holds.
+ * Invariants: no position may go back (historyFaults tells); disposing ends the worker before the database goes, whose
+ * slot it holds.
  */
 import { expect } from 'vitest'
 import { capturedTables } from '../../src/graph/captured-tables.ts'
@@ -9,6 +10,7 @@ import { withAdmin } from '../../src/log/kafka/admin.ts'
 import { theirTopic } from '../../src/log/kafka/connect-topics.ts'
 import type { KafkaSettings } from '../../src/log/kafka/settings.ts'
 import { applyTopics, reportTopics } from '../../src/log/kafka/topics-admin.ts'
+import { watchPositions } from '../chaos/kafka-history.ts'
 import { slotOf } from '../chaos/running.ts'
 import { eventually } from '../support/eventually.ts'
 import { type ConnectWorker, connectorConfig, createConnect } from '../support/kafka/connect.ts'
@@ -32,6 +34,7 @@ export async function setUp(brokers: string): Promise<Setting> {
   await using parts = new AsyncDisposableStack()
   const database = parts.use(await createTestDatabase('theirs'))
   await createProject(database.pool)
+  await watchPositions(database.pool)
   const name = `c${crypto.randomUUID().slice(0, 8)}`
   const connect = parts.use(await createConnect({ brokers, name }))
   await connect.start()

@@ -55,6 +55,7 @@ describe('the package', () => {
         'dist/connectors/singer/index.d.ts',
         'dist/src/connect/singer/python/guard.py',
         'dist/src/connect/singer/python/install.py',
+        ...['brreg', 'domains', 'github', 'rdap', 'tranco'].map((name) => `dist/connectors/${name}/index.js`),
         ...sourcesOf('migrations/*.sql'),
       ]),
     )

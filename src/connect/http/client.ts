@@ -83,14 +83,25 @@ function badBody(what: string, { status, text }: WireAnswer): SourceError {
   })
 }
 
-/** @throws SourceError */
-export async function attemptHttp(
+interface Exchange<A> {
+  readonly sent: A
+  /** Where the answer came from, after redirects. */
+  readonly url: URL
+  /** The call as errors name it, without query. */
+  readonly what: string
+  readonly signed: Awaited<ReturnType<typeof authenticate>> | undefined
+}
+
+/** @param passed told of an answer that only led on */
+export async function exchange<A extends Pick<WireAnswer, 'status' | 'headers'>>(
   settings: HttpSettings,
   request: HttpRequest,
   environment: AuthEnvironment,
   signal: AbortSignal,
-): Promise<CallResult<HttpAnswer>> {
-  const { transport, now, guard } = environment
+  send: (wire: WireRequest) => Promise<A>,
+  passed?: (answer: A) => void,
+): Promise<Exchange<A>> {
+  const { guard } = environment
   const base = new URL(settings.baseUrl).origin
   let url = urlOf(settings, request)
   const what = `${request.method ?? 'GET'} ${url.origin === base ? '' : url.origin}${url.pathname}`
@@ -99,33 +110,57 @@ export async function attemptHttp(
     const wire = wireRequest(settings, request, isOwn, url)
     const signed = isOwn ? await authenticate(settings, wire, environment, signal) : undefined
     const lookup = isOwn ? guard.declared(url) : guard.found(url)
-    const sent = await transport.send({ ...(signed?.request ?? wire), lookup }, signal)
+    const sent = await send({ ...(signed?.request ?? wire), lookup })
     const { status, headers } = sent
     const location = status >= 301 && status <= 308 && status !== 304 ? headers.location : undefined
-    if (location !== undefined && wire.method === 'GET') {
-      url = new URL(location, url)
-      if (redirects < MOST_REDIRECTS) continue
-    }
-    const { body, valid } = bodyOf(sent, request.expect)
-    const isSame = status === 304 && request.ifNoneMatch !== undefined
-    const answer: HttpAnswer = {
-      url: url.href,
-      status,
-      headers,
-      text: sent.text,
-      body,
-      etag: headers.etag,
-      nextLink: nextLinkOf(headers.link, url.href),
-    }
-    if (status === 401 && signed?.refused() === true) {
-      const failure = failureOf(settings, what, answer, now())
-      throw new SourceError({ ...failure, kind: 'transient', message: failure.message, retryAtMs: now() })
-    }
-    const isAnswer = (status >= 200 && status < 300) || isSame || request.accept?.includes(status) === true
-    if (!isAnswer) throw failureOf(settings, what, answer, now())
-    if (!valid && status >= 200 && status < 300) throw badBody(what, sent)
-    signed?.accepted()
-    const rate = rateOf(settings, answer, now())
-    return rate === undefined ? { value: answer } : { value: answer, rate }
+    if (location === undefined || wire.method !== 'GET') return { sent, url, what, signed }
+    url = new URL(location, url)
+    if (redirects >= MOST_REDIRECTS) return { sent, url, what, signed }
+    passed?.(sent)
   }
+}
+
+/** @throws SourceError when the answer is none */
+export function judge(
+  settings: HttpSettings,
+  request: HttpRequest,
+  { what, signed }: Pick<Exchange<unknown>, 'what' | 'signed'>,
+  answer: HttpAnswer,
+  nowMs: number,
+): void {
+  const { status } = answer
+  if (status === 401 && signed?.refused() === true) {
+    const failure = failureOf(settings, what, answer, nowMs)
+    throw new SourceError({ ...failure, kind: 'transient', message: failure.message, retryAtMs: nowMs })
+  }
+  const isSame = status === 304 && request.ifNoneMatch !== undefined
+  const isAnswer = (status >= 200 && status < 300) || isSame || request.accept?.includes(status) === true
+  if (!isAnswer) throw failureOf(settings, what, answer, nowMs)
+}
+
+/** What the runtime learns of its budgets from an answer. */
+export function costOf(settings: HttpSettings, answer: HttpAnswer, nowMs: number): Omit<CallResult<unknown>, 'value'> {
+  const rate = rateOf(settings, answer, nowMs)
+  const free = answer.status === 304 ? settings.unchangedIsFree : undefined
+  return { ...(rate === undefined ? {} : { rate }), ...(free === undefined ? {} : { free }) }
+}
+
+/** @throws SourceError */
+export async function attemptHttp(
+  settings: HttpSettings,
+  request: HttpRequest,
+  environment: AuthEnvironment,
+  signal: AbortSignal,
+): Promise<CallResult<HttpAnswer>> {
+  const { transport, now } = environment
+  const made = await exchange(settings, request, environment, signal, (wire) => transport.send(wire, signal))
+  const { sent, url, what, signed } = made
+  const { status, headers, text } = sent
+  const { body, valid } = bodyOf(sent, request.expect)
+  const nextLink = nextLinkOf(headers.link, url.href)
+  const answer: HttpAnswer = { url: url.href, status, headers, text, body, etag: headers.etag, nextLink }
+  judge(settings, request, made, answer, now())
+  if (!valid && status >= 200 && status < 300) throw badBody(what, sent)
+  signed?.accepted()
+  return { value: answer, ...costOf(settings, answer, now()) }
 }

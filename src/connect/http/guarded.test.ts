@@ -91,6 +91,7 @@ test('a next link leads to no address inside, and one that is relative is found 
       items: 'items',
       keyField: 'id',
       call: async (_, path = '/people') => (await ask(settings, path)).value,
+      open: () => Promise.reject(new Error('A list in pages is not opened.')),
     },
     null,
   )

@@ -4,7 +4,7 @@
  *
  * Invariants: no line holds a secret or an Authorization header; a recording holds whole answers only, in the order in
  * which they came; a call that was not recorded is refused, never guessed. Calls that do not go through `context.http`
- * (a client library of its own) are not in it.
+ * (a client library of its own, a streamed body) are not in it.
  */
 import { z } from 'zod'
 import { SourceError } from '../../define/index.ts'
@@ -47,6 +47,7 @@ export function recordingTransport(inner: Transport, redactor: Redactor, write: 
       write(JSON.stringify(call))
       return answer
     },
+    open: (request, signal) => inner.open(request, signal),
     [Symbol.dispose]: () => inner[Symbol.dispose](),
   }
 }
@@ -56,6 +57,13 @@ export function recordingTransport(inner: Transport, redactor: Redactor, write: 
  * @throws ZodError or SyntaxError when a line is not of a recording
  */
 export function replayingTransport(lines: readonly string[], redactor: Redactor): Transport {
+  const notRecorded = ({ method, url }: Pick<RecordedCall, 'method' | 'url'>) =>
+    new SourceError({
+      kind: 'config',
+      code: 'CONNECT_NOT_RECORDED',
+      message: `The recording holds no answer to ${method} ${url}.`,
+      mend: 'Replay with the options, the checkpoint and the base URL the recording was made with.',
+    })
   const answers = new Map<string, WireAnswer[]>()
   for (const line of lines) {
     if (line === '') continue
@@ -69,13 +77,9 @@ export function replayingTransport(lines: readonly string[], redactor: Redactor)
       const left = answers.get(nameOf(call))
       const answer = left === undefined || left.length > 1 ? left?.shift() : left[0]
       if (answer !== undefined) return answer
-      throw new SourceError({
-        kind: 'config',
-        code: 'CONNECT_NOT_RECORDED',
-        message: `The recording holds no answer to ${call.method} ${call.url}.`,
-        mend: 'Replay with the options, the checkpoint and the base URL the recording was made with.',
-      })
+      throw notRecorded(call)
     },
+    open: (request) => Promise.reject(notRecorded(clean(request, redactor))),
     [Symbol.dispose]: () => undefined,
   }
 }

@@ -3,12 +3,12 @@
  *
  * Invariants: the answer is whole or the call fails (a body that is cut short is never taken for its end); no body
  * outgrows its cap, unpacked; when the signal aborts the socket is destroyed. Without `keepAlive` no socket outlives its
- * call; with it, none outlives `dispose`.
+ * call; with it, none outlives `dispose`. A streamed body (`open`) holds one chunk at a time, whatever its size.
  */
 import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import type { LookupFunction } from 'node:net'
-import { pipeline, type Readable } from 'node:stream'
+import { pipeline, Readable } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
 import { SourceError } from '../../define/index.ts'
 
@@ -31,9 +31,20 @@ export interface WireAnswer {
   readonly text: string
 }
 
+export interface WireStream {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  /** Unpacked. To be read to its end, or left. */
+  body(idleMs: number): AsyncGenerator<Buffer, void, void>
+  /** Ends the connection of a body that nobody reads. */
+  drop(): void
+}
+
 export interface Transport extends Disposable {
   /** @throws SourceError of kind transient, or config for a body beyond its cap and a host that is refused */
   send(request: WireRequest, signal: AbortSignal): Promise<WireAnswer>
+  /** Resolves when the answer begins. @throws SourceError of kind transient, here and while the body is read */
+  open(request: WireRequest, signal: AbortSignal): Promise<WireStream>
 }
 
 function unpacked(response: IncomingMessage): Readable {
@@ -50,6 +61,42 @@ function unpacked(response: IncomingMessage): Readable {
   // Its error is the reader's: `unpack` is destroyed with it.
   pipeline(response, unpack, () => undefined)
   return unpack
+}
+
+const isGzip = (head: Buffer) => head[0] === 0x1f && head[1] === 0x8b
+
+/** A gzip file is unpacked, anything else passed on. */
+async function* unzipped(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, void> {
+  const chunks = source[Symbol.asyncIterator]()
+  let head: Buffer = Buffer.alloc(0)
+  while (head.length < 2) {
+    const next = await chunks.next()
+    if (next.done === true) break
+    head = Buffer.concat([head, next.value])
+  }
+  const whole = async function* (): AsyncGenerator<Buffer, void, void> {
+    yield head
+    for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) yield next.value
+  }
+  if (!isGzip(head)) {
+    yield* whole()
+    return
+  }
+  const unpack = createGunzip()
+  pipeline(Readable.from(whole()), unpack, () => undefined)
+  yield* unpack
+}
+
+/** Ends the connection when no byte comes for `idleMs` while one is waited for; a slow reader does not count. */
+async function* patiently(response: IncomingMessage, idleMs: number): AsyncGenerator<Buffer, void, void> {
+  const chunks = unpacked(response)[Symbol.asyncIterator]()
+  for (;;) {
+    const timer = setTimeout(() => response.destroy(new Error(`no byte came for ${idleMs} ms`)), idleMs)
+    const next = await chunks.next().finally(() => clearTimeout(timer))
+    if (next.done === true) break
+    yield next.value
+  }
+  if (!response.complete) throw new Error('the connection closed before the answer was whole')
 }
 
 async function readBody(response: IncomingMessage, { maxBytes, isCut = false }: WireRequest): Promise<string> {
@@ -98,28 +145,49 @@ export function createTransport({ keepAlive = false }: { readonly keepAlive?: bo
   const agents = keepAlive
     ? { http: new HttpAgent({ keepAlive: true }), https: new HttpsAgent({ keepAlive: true }) }
     : undefined
+  const respond = ({ method, url, headers, body, lookup }: WireRequest, signal: AbortSignal) =>
+    new Promise<IncomingMessage>((resolve, reject) => {
+      signal.throwIfAborted()
+      const isHttps = url.startsWith('https:')
+      const open = isHttps ? requestHttps : requestHttp
+      const agent = agents === undefined ? false : isHttps ? agents.https : agents.http
+      const resolving = lookup === undefined ? {} : { lookup }
+      const request = open(url, { method, headers, agent, signal, ...resolving }, resolve)
+      request.once('error', reject)
+      request.end(body)
+    })
+  const named = (thrown: unknown, signal: AbortSignal) => (signal.aborted ? signal.reason : networkError(thrown))
   return {
-    async send(wire, signal) {
-      const { method, url, headers, body, lookup } = wire
+    async send(request, signal) {
       try {
-        signal.throwIfAborted()
-        const isHttps = url.startsWith('https:')
-        const open = isHttps ? requestHttps : requestHttp
-        const agent = agents === undefined ? false : isHttps ? agents.https : agents.http
-        const response = await new Promise<IncomingMessage>((resolve, reject) => {
-          const request = open(
-            url,
-            { method, headers, agent, signal, ...(lookup === undefined ? {} : { lookup }) },
-            resolve,
-          )
-          request.once('error', reject)
-          request.end(body)
-        })
-        const text = await readBody(response, wire)
+        const response = await respond(request, signal)
+        const text = await readBody(response, request)
         return { status: response.statusCode ?? 0, headers: plainHeaders(response), text }
       } catch (thrown) {
-        if (signal.aborted) throw signal.reason
-        throw networkError(thrown)
+        throw named(thrown, signal)
+      }
+    },
+    async open(request, signal) {
+      try {
+        const response = await respond(request, signal)
+        // Before it is read, an error has nobody to hear it; the reader gets it all the same.
+        response.on('error', () => undefined)
+        return {
+          status: response.statusCode ?? 0,
+          headers: plainHeaders(response),
+          async *body(idleMs) {
+            try {
+              yield* unzipped(patiently(response, idleMs))
+            } catch (thrown) {
+              throw named(thrown, signal)
+            } finally {
+              response.destroy()
+            }
+          },
+          drop: () => void response.destroy(),
+        }
+      } catch (thrown) {
+        throw named(thrown, signal)
       }
     },
     [Symbol.dispose]() {

@@ -69,6 +69,13 @@ function pagedCalls(
       onEtag(answer.etag)
       return answer
     },
+    async open() {
+      const own = { path: list.path, query: { ...list.query, ...query } }
+      const answer = await context.open({ ...own, ifNoneMatch: known, ...budgetOf(spec) })
+      if (answer.status === 304) return undefined
+      onEtag(answer.etag)
+      return answer
+    },
   }
 }
 
@@ -120,7 +127,8 @@ export async function* readList(
   const startedMs = state.pass?.startedMs ?? context.now()
   const listing = `${spec.name ?? table.name}:${startedMs}`
   const isSweep = kind === 'full' && spec.sweep !== undefined
-  const isConditional = spec.conditional === true && list.paging === undefined
+  const isWhole = list.paging === undefined || list.paging.by === 'stream'
+  const isConditional = spec.conditional === true && isWhole
   const known = isConditional && !isFirst ? (await context.recall([listEtag(list)])).get(listEtag(list)) : undefined
   let etag: string | undefined
   const query = sinceQuery(list.changed, kind, state.fromMs)

@@ -7,13 +7,18 @@ import { budgetOf } from './records.ts'
 import { isItem, rejected, rowOf, select } from './select.ts'
 
 const BATCH = 50
-const ABSENT = [404, 410]
+/** Not there, no longer there, or not to be shown for legal reasons. */
+const ABSENT = [404, 410, 451]
 const REFUSED = [400, 422]
 
 interface Answered {
   readonly messages: readonly Message<never>[]
   readonly etag: string
 }
+
+/** null: no record for this key; undefined (a path that leads nowhere) is none at all, and refused. */
+const recordIn = ({ item = '' }: RestLookup, body: unknown, key: string): unknown =>
+  typeof item === 'string' ? select(body, item) : item(body, key)
 
 async function ask(
   spec: RestSpec,
@@ -32,15 +37,20 @@ async function ask(
     ...budgetOf(spec),
   })
   if (answer.status === 304) return { messages: [], etag }
-  if (ABSENT.includes(answer.status)) {
-    return { messages: [{ op: 'delete', table, key: { [into]: key }, reason: 'gone' }], etag: '' }
+  const refused = (reason: string): Answered => ({
+    messages: [rejected(table, key, { [into]: key, status: answer.status }, reason)],
+    etag: '',
+  })
+  if (REFUSED.includes(answer.status)) {
+    return refused(`The source refused to answer for this value (${answer.status}).`)
   }
-  const item = select(answer.body, lookup.item ?? '')
-  if (REFUSED.includes(answer.status) || !isItem(item)) {
-    const reason = `The source refused to answer for this value (${answer.status}).`
-    return { messages: [rejected(table, key, { [into]: key, status: answer.status }, reason)], etag: '' }
-  }
-  return { messages: [{ op: 'upsert', table, row: { ...rowOf(spec, item), [into]: key } }], etag: answer.etag ?? '' }
+  const isAbsent = ABSENT.includes(answer.status)
+  const found = isAbsent ? null : recordIn(lookup, answer.body, key)
+  const item = found === null ? (lookup.absent?.(key) ?? null) : found
+  const version = isAbsent ? '' : (answer.etag ?? '')
+  if (item === null) return { messages: [{ op: 'delete', table, key: { [into]: key }, reason: 'gone' }], etag: version }
+  if (!isItem(item)) return refused(`The source answered something that is not a record (${answer.status}).`)
+  return { messages: [{ op: 'upsert', table, row: { ...rowOf(spec, item), [into]: key } }], etag: version }
 }
 
 /** Each key is asked for once, whatever number of values lead to it. */

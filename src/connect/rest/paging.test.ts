@@ -81,12 +81,14 @@ const KINDS: readonly Paging[] = [
   { by: 'keyset', parameter: 'after_id' },
 ]
 
-const callsOf = (source: Source, paging: Paging): PagedCalls => ({
-  paging,
-  items: 'items',
-  keyField: 'id',
-  call: async (query, path) => source.answer(query, path),
-})
+const callsOf = (source: Source, paging: Paging): PagedCalls =>
+  asking(paging, async (query, path) => source.answer(query, path))
+
+/** A source that answers whole bodies only. */
+function asking(paging: Paging | undefined, call: PagedCalls['call']): PagedCalls {
+  const open = () => Promise.reject(new Error('nothing is streamed here'))
+  return { paging, items: 'items', keyField: 'id', call, open }
+}
 
 async function readAll(calls: PagedCalls, start: string | null = null): Promise<readonly Entry[]> {
   const found: Entry[] = []
@@ -121,7 +123,8 @@ describe.each(KINDS.map((paging) => [paging.by, paging] as const))('paging by %s
     const source = new Source(paging, SIZE, Array(23).fill(1), [])
     const found = await readAll(callsOf(source, paging))
     expect(found.map(({ id }) => id).sort((left, right) => left - right)).toEqual(source.entries.map(({ id }) => id))
-    expect(source.calls).toBeLessThanOrEqual({ page: 11, offset: 7, cursor: 5, link: 5, keyset: 6 }[paging.by])
+    const most = { page: 11, offset: 7, cursor: 5, link: 5, keyset: 6, stream: 1 }[paging.by]
+    expect(source.calls).toBeLessThanOrEqual(most)
   })
 })
 
@@ -150,12 +153,40 @@ test.each([
   ['a key that does not ascend', { by: 'keyset', parameter: 'after_id' }, { items: [{ id: 1 }] }],
 ] as const)('%s is refused instead of read for ever', async (_, paging, body) => {
   const answer = { status: 200, headers: {}, text: 'x', body, etag: undefined, nextLink: undefined }
-  const calls: PagedCalls = { paging, items: 'items', keyField: 'id', call: async () => answer }
+  const calls = asking(paging, async () => answer)
   await expect(readAll(calls)).rejects.toMatchObject({ code: 'CONNECT_PAGING_STUCK' })
 })
 
 test('an answer without its list is a failure, not the end of the list', async () => {
   const answer = { status: 200, headers: {}, text: '{}', body: { error: 'busy' }, etag: undefined, nextLink: undefined }
-  const calls: PagedCalls = { paging: KINDS[0], items: 'items', keyField: 'id', call: async () => answer }
+  const calls = asking(KINDS[0], async () => answer)
   await expect(readAll(calls)).rejects.toMatchObject({ code: 'CONNECT_NO_LIST', kind: 'transient' })
+})
+
+describe('a list that is one stream', () => {
+  const streamOf = (count: number, etag: string | undefined): PagedCalls => ({
+    ...asking({ by: 'stream' }, () => Promise.reject(new Error('pages are not asked for'))),
+    open: async () => ({
+      status: 200,
+      headers: {},
+      etag,
+      chunks: (async function* () {
+        const text = JSON.stringify(Array.from({ length: count }, (_, id) => ({ id, at: 0 })))
+        for (let from = 0; from < text.length; from += 777) yield text.slice(from, from + 777)
+      })(),
+    }),
+  })
+
+  test.each([
+    ['goes on where it was left while the source answers the same list', '"v1"', 1_500],
+    ['is read from its start when the source answers another list', '"v2"', 2_500],
+    ['is read from its start when the source does not say which list it is', undefined, 2_500],
+  ])('%s', async (_, etagLater, rest) => {
+    let left: string | null = null
+    for await (const { resume } of readPages(streamOf(2_500, etagLater === undefined ? undefined : '"v1"'), null)) {
+      left = resume
+      break
+    }
+    expect(await readAll(streamOf(2_500, etagLater), left)).toHaveLength(rest)
+  })
 })

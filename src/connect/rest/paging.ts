@@ -2,13 +2,21 @@
  * The pages of a declared list, so that no record is passed over.
  *
  * A record that is removed, or moves to the end because it changed, shifts all that follow it. Cursor and link pages are
- * the source's own promise; keyset pages cannot shift. Numbered pages look back after each page, offset pages overlap the
+ * the source's own promise; keyset pages and a stream cannot shift. Numbered pages look back after each page, offset pages overlap the
  * one before: both go back until they find nothing they have not seen.
  * Invariant: every record that stands in the list from before the first call until after the last is yielded, as long as
  * fewer records than a page holds shift between two calls.
  */
 import { createHash } from 'node:crypto'
-import { type HttpAnswer, type Paging, type Query, type Selector, SourceError } from '../../define/index.ts'
+import {
+  type HttpAnswer,
+  type HttpStream,
+  type Paging,
+  type Query,
+  type Selector,
+  SourceError,
+} from '../../define/index.ts'
+import { arrayElements } from './elements.ts'
 import { isItem, itemsOf, selectText } from './select.ts'
 
 export interface Page {
@@ -24,6 +32,8 @@ export interface PagedCalls {
   readonly keyField: Selector<Readonly<Record<string, unknown>>>
   /** `path` absent: the list's own. undefined: not changed since it was last read. */
   call(query: Query, path?: string): Promise<HttpAnswer | undefined>
+  /** The list as one body. undefined: not changed since it was last read. */
+  open(): Promise<HttpStream | undefined>
 }
 
 function stuck(where: string): SourceError {
@@ -154,6 +164,29 @@ async function* keysetPages(calls: PagedCalls, paging: Extract<Paging, { by: 'ke
   }
 }
 
+/** Elements to a page of a stream. */
+const STREAM_PAGE = 1_000
+
+/** Goes on where it was left, as long as the source still answers the same list. */
+async function* streamedPages(calls: PagedCalls, start: string | null): Pages {
+  const answer = await calls.open()
+  if (answer === undefined) return
+  const version = answer.etag ?? answer.headers['last-modified'] ?? ''
+  const [, read = '0', of] = /^(\d+) (.*)$/s.exec(start ?? '') ?? []
+  const skip = version !== '' && of === version ? Number(read) : 0
+  let seen = 0
+  let items: unknown[] = []
+  for await (const element of arrayElements(answer.chunks)) {
+    seen += 1
+    if (seen <= skip) continue
+    items.push(element())
+    if (items.length < STREAM_PAGE) continue
+    yield { items, resume: `${seen} ${version}` }
+    items = []
+  }
+  if (items.length > 0) yield { items, resume: null }
+}
+
 /** @param start from an earlier page's `resume`; null: from the first */
 export async function* readPages(calls: PagedCalls, start: string | null): Pages {
   const { paging } = calls
@@ -165,5 +198,6 @@ export async function* readPages(calls: PagedCalls, start: string | null): Pages
   if (paging.by === 'page') yield* numberedPages(calls, paging)
   else if (paging.by === 'offset') yield* offsetPages(calls, paging)
   else if (paging.by === 'keyset') yield* keysetPages(calls, paging, start)
+  else if (paging.by === 'stream') yield* streamedPages(calls, start)
   else yield* cursorPages(calls, paging, start)
 }

@@ -179,6 +179,36 @@ describe('a lookup', () => {
   })
 })
 
+test('a lookup keeps what the source knows nothing of, takes only records that are meant, and sets refusals aside', async () => {
+  await using at = await setUp(
+    {
+      table: domains,
+      lookup: {
+        table: crm,
+        column: 'website',
+        path: (key) => `/site/${key}`,
+        item: (body, key) => (z.object({ of: z.string() }).parse(body).of === key ? body : null),
+        absent: () => ({ since: 'nobody knows' }),
+        freshMs: 1_000,
+      },
+    },
+    ({ path }) => {
+      const name = path.split('/')[2] ?? ''
+      if (name === 'refused') return { status: 422 }
+      return name === 'absent' ? { status: 404 } : { body: { of: name === 'taken' ? 'other' : name, since: 'v1' } }
+    },
+  )
+  await at.query(`create table if not exists reg.crm (id bigint primary key, website text);
+    insert into reg.crm values (1, 'own'), (2, 'absent'), (3, 'taken'), (4, 'refused')`)
+  await at.pass()
+  expect(await at.rows('select domain, since from reg.domains order by domain')).toEqual([
+    { domain: 'absent', since: 'nobody knows' },
+    { domain: 'own', since: 'v1' },
+    { domain: 'taken', since: 'nobody knows' },
+  ])
+  expect(await at.rows('select key from rescore.reject')).toEqual([{ key: 'refused' }])
+})
+
 describe('a list', () => {
   test('of one page is read again only when its ETag says so, and nothing is taken for gone by a "not changed"', async () => {
     let version = 1

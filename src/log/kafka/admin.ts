@@ -8,7 +8,7 @@ import { kafkaError } from './errors.ts'
 import type { KafkaSettings } from './settings.ts'
 
 /** Rejects when the signal aborts; `done` takes the listener away. */
-function abortion(signal: AbortSignal | undefined): { readonly promise: Promise<never>; done(): void } {
+export function abortion(signal: AbortSignal | undefined): { readonly promise: Promise<never>; done(): void } {
   const { promise, reject } = Promise.withResolvers<never>()
   const stop = () => reject(signal?.reason)
   if (signal?.aborted === true) stop()

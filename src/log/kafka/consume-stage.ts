@@ -22,7 +22,7 @@ import type { PartitionHandler } from './consume.ts'
 import { runGroup } from './consume-group.ts'
 import { runLane } from './consume-lane.ts'
 import { PartitionRunner } from './consume-partition.ts'
-import { runSweeps } from './consume-sweep.ts'
+import { sweepsOf } from './consume-sweep.ts'
 import type { KafkaRecord, KindOf } from './decode.ts'
 import { ensurePartitions } from './partitions.ts'
 import { persevere } from './persevere.ts'
@@ -124,7 +124,7 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
     }
     const parts = [
       this.#reflector.run(over),
-      runAsLeader(url, `sweep ${this.#name}`, over, (isLeader) => runSweeps(sweeps, isLeader)),
+      runAsLeader(url, `sweep ${this.#name}`, over, sweepsOf(sweeps)),
       runGroup({
         kafka,
         group,

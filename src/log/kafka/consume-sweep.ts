@@ -2,8 +2,9 @@
  * Catches up on stale rows of a stage that several processes share: one of them sweeps, whichever holds the lease.
  *
  * Invariants: a sweep counts for what was wanted when its pass began, so rows made stale meanwhile, by any process, want
- * another pass; a pass that was cut short is not counted. Until then the whole of the stage vouches for nothing new. Two
- * that sweep at once by a failed lease waste work and harm nothing: keys are held (hold.ts).
+ * another pass; a pass that was cut short is not counted, nor is one that begins where an earlier term left off: what was
+ * behind it may have been made stale since. Until then the whole of the stage vouches for nothing new. Two that sweep at
+ * once by a failed lease waste work and harm nothing: keys are held (hold.ts).
  */
 import { Backoff, sleep } from '../../db/backoff.ts'
 import { isRetriableDbError, type Pool } from '../../db/pool.ts'
@@ -33,9 +34,20 @@ async function readWanted(pool: Pool, stage: string): Promise<number | null> {
   return rows[0]?.wanted ?? null
 }
 
-/** Runs until the signal aborts. @throws errors of fate `stop` */
-export async function runSweeps<Work>(options: SweepOptions<Work>, signal: AbortSignal): Promise<void> {
+/** What runs the sweeps for one term, until its signal aborts; terms of a process follow one another. */
+export function sweepsOf<Work>(options: SweepOptions<Work>): (signal: AbortSignal) => Promise<void> {
+  const place = { isMidway: false }
+  return (signal) => runSweeps(options, place, signal)
+}
+
+/** @throws errors of fate `stop` */
+async function runSweeps<Work>(
+  options: SweepOptions<Work>,
+  place: { isMidway: boolean },
+  signal: AbortSignal,
+): Promise<void> {
   const { pool, stage, report, faults } = options
+  let isWhole = !place.isMidway
   const backoff = new Backoff({ baseMs: 10, maxMs: 5_000 })
   // Read before the pass began; kept over failures, because the stage goes on in the same pass.
   let wanted: number | null = null
@@ -48,6 +60,7 @@ export async function runSweeps<Work>(options: SweepOptions<Work>, signal: Abort
         continue
       }
       const startedMs = performance.now()
+      place.isMidway = true
       const isMoreLeft = await inVisibleSnapshot(
         { pool, signal, isShared: true, settings: stage.settings },
         [],
@@ -59,12 +72,16 @@ export async function runSweeps<Work>(options: SweepOptions<Work>, signal: Abort
       )
       await faults?.hit(`${stage.name}:sweep-after-commit`)
       if (!isMoreLeft) {
-        await pool.query('update rescore.shared_stage set sweeps_done = greatest(sweeps_done, $2) where stage = $1', [
-          stage.name,
-          wanted,
-        ])
+        place.isMidway = false
+        if (isWhole) {
+          await pool.query('update rescore.shared_stage set sweeps_done = greatest(sweeps_done, $2) where stage = $1', [
+            stage.name,
+            wanted,
+          ])
+          options.onSwept()
+        }
+        isWhole = true
         wanted = null
-        options.onSwept()
       }
       report({ type: 'sweep', stage: stage.name, isMoreLeft, ms: performance.now() - startedMs })
       backoff.reset()

@@ -7,9 +7,10 @@
  * that is behind may not know a topic yet, so it must stay so; trouble with asking ends nothing.
  */
 import type { Kafka } from 'kafkajs'
-import { aborted, Backoff, retry, sleep } from '../../db/backoff.ts'
+import { Backoff, retry, sleep } from '../../db/backoff.ts'
 import type { Pool } from '../../db/pool.ts'
 import { asError, isRescoreError, RescoreError } from '../../errors.ts'
+import { abortion } from './admin.ts'
 import { readTopicIds } from './topic-ids.ts'
 
 export interface TopicWatchOptions {
@@ -71,9 +72,10 @@ export async function watchTopics(options: TopicWatchOptions): Promise<void> {
   const { signal, onError, everyMs = EVERY_MS } = options
   const backoff = new Backoff({ baseMs: everyMs, maxMs: 10 * everyMs })
   while (!signal.aborted) {
+    // What is asked of a broker that is away is not waited for once the signal aborts.
+    const abort = abortion(signal)
     try {
-      // What is asked of a broker that is away is not waited for once the signal aborts.
-      await Promise.race([refuseOtherTopics(options), aborted(signal)])
+      await Promise.race([refuseOtherTopics(options), abort.promise])
       backoff.reset()
       await sleep(everyMs, signal)
     } catch (error) {
@@ -82,6 +84,8 @@ export async function watchTopics(options: TopicWatchOptions): Promise<void> {
       onError(asError(error))
       // Rejects only when the signal aborts, which the loop's condition sees.
       await backoff.wait(signal).catch(() => undefined)
+    } finally {
+      abort.done()
     }
   }
 }
