@@ -108,30 +108,35 @@ export const companyContacts = defineTable({
   name: 'hubspot.company_contacts',
   key: ['company_id', 'contact_id', 'category', 'type_id'],
   columns: { company_id: bigint().notNull(), contact_id: bigint().notNull(), ...ASSOCIATION_TYPE },
+  about: { company_id: companies, contact_id: contacts },
 })
 
 export const companyDeals = defineTable({
   name: 'hubspot.company_deals',
   key: ['company_id', 'deal_id', 'category', 'type_id'],
   columns: { company_id: bigint().notNull(), deal_id: bigint().notNull(), ...ASSOCIATION_TYPE },
+  about: { company_id: companies, deal_id: deals },
 })
 
 export const dealContacts = defineTable({
   name: 'hubspot.deal_contacts',
   key: ['deal_id', 'contact_id', 'category', 'type_id'],
   columns: { deal_id: bigint().notNull(), contact_id: bigint().notNull(), ...ASSOCIATION_TYPE },
+  about: { deal_id: deals, contact_id: contacts },
 })
 
 export const companyTickets = defineTable({
   name: 'hubspot.company_tickets',
   key: ['company_id', 'ticket_id', 'category', 'type_id'],
   columns: { company_id: bigint().notNull(), ticket_id: bigint().notNull(), ...ASSOCIATION_TYPE },
+  about: { company_id: companies, ticket_id: tickets },
 })
 
 export const ticketContacts = defineTable({
   name: 'hubspot.ticket_contacts',
   key: ['ticket_id', 'contact_id', 'category', 'type_id'],
   columns: { ticket_id: bigint().notNull(), contact_id: bigint().notNull(), ...ASSOCIATION_TYPE },
+  about: { ticket_id: tickets, contact_id: contacts },
 })
 
 /** Values a property had before, from propertiesWithHistory: HubSpot keeps the last 20 to 45 of each. */

@@ -5,8 +5,10 @@
  * cut into chunks here, in the transaction that makes the job; one in key order is cut as it goes (cut.ts).
  */
 import { type Client, type Pool, quoteIdent, withTransaction } from '../db/pool.ts'
+import { columnOf } from '../define/index.ts'
 import { RescoreError } from '../errors.ts'
 import type { EntityNode } from '../graph/graph.ts'
+import { isPossibleKey } from '../recompute/literals.ts'
 import { BACKFILL_COLUMNS, type Backfill } from './job.ts'
 import { type Count, changedIn, countScope, keyType, type Scope, scopeSql } from './scope.ts'
 
@@ -31,6 +33,19 @@ export function checkFeatures(node: EntityNode, features: readonly string[]): vo
     fate: 'stop',
     message: `There is no feature '${unknown}' of ${node.entity.name}.`,
     mend: `There are: ${node.features.map(({ feature }) => feature.name).join(', ')}.`,
+  })
+}
+
+/** @throws RescoreError BACKFILL_KEY */
+function checkKeys(node: EntityNode, ids: readonly string[]): void {
+  const { kind } = columnOf(node.entity.table, node.key)
+  const wrong = ids.find((id) => !isPossibleKey(kind, id))
+  if (wrong === undefined) return
+  throw new RescoreError({
+    code: 'BACKFILL_KEY',
+    fate: 'stop',
+    message: `'${wrong}' cannot be the key of a ${node.entity.name}: ${node.entity.table.id}.${node.key} is ${keyType(node)}.`,
+    mend: 'Name keys separated by commas: --ids 1,2,3.',
   })
 }
 
@@ -79,13 +94,14 @@ export interface CreateOptions {
 
 /**
  * Checks everything and counts; stores nothing.
- * @throws RescoreError FEATURE_UNKNOWN, BACKFILL_CONDITION, BACKFILL_PRIORITY
+ * @throws RescoreError FEATURE_UNKNOWN, BACKFILL_CONDITION, BACKFILL_PRIORITY, BACKFILL_KEY
  */
 export async function measureBackfill(pool: Pool, node: EntityNode, request: BackfillRequest): Promise<Count> {
   checkFeatures(node, request.features)
   if (request.priority !== null) orderSql(node, request.priority)
   const { ids } = request
   if (ids === null) return countScope(pool, node, request)
+  checkKeys(node, ids)
   // Refuses the condition in its own words.
   await countScope(pool, node, request)
   const epoch = await changedIn(pool, node, request.features)
@@ -97,7 +113,7 @@ export async function measureBackfill(pool: Pool, node: EntityNode, request: Bac
   return { count: rows[0]?.count ?? 0, isExact: true }
 }
 
-/** @throws RescoreError FEATURE_UNKNOWN, BACKFILL_CONDITION, BACKFILL_PRIORITY; then nothing is stored */
+/** @throws RescoreError FEATURE_UNKNOWN, BACKFILL_CONDITION, BACKFILL_PRIORITY, BACKFILL_KEY; then nothing is stored */
 export async function createBackfill(
   pool: Pool,
   node: EntityNode,

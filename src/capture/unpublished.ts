@@ -11,8 +11,8 @@ import { formatLsn } from '../db/lsn.ts'
 import { type Client, isRetriableDbError, type Pool, quoteIdent, quoteTable, withTransaction } from '../db/pool.ts'
 import { RescoreError } from '../errors.ts'
 import { readPositionHeader } from '../log/kafka/envelope.ts'
-import type { RefusedRecord } from '../log/kafka/publish.ts'
 import type { BatchRecord } from '../log/kafka/publish-batch.ts'
+import type { RefusedRecord } from '../log/kafka/publish-options.ts'
 import { smallerRecord } from '../log/kafka/publish-smaller.ts'
 
 /** Kept whole, with its position and reason; what is published in its place. @throws RescoreError LOG_KAFKA_TOO_LARGE */

@@ -201,7 +201,7 @@ export async function land(
     withTransaction(pool, {}, async (client) => {
       let written = 0
       let rejected = 0
-      for (const run of runsOf(await withoutErased(client, landable))) {
+      for (const run of runsOf(await withoutErased(client, identity, landable))) {
         const landed = await landOne(client, identity, run)
         written += landed.written
         rejected += landed.rejected

@@ -7,8 +7,9 @@
 import { createHmac } from 'node:crypto'
 import type { Queryable } from '../db/pool.ts'
 import type { SourceRow, Table } from '../define/index.ts'
-import type { Landable } from './landing.ts'
+import type { Landable, StreamIdentity } from './landing.ts'
 import { keyText } from './landing-sql.ts'
+import { ETAG } from './rest/records.ts'
 
 /** Of a record by its table and its key as text (`a/b` where it has two columns). */
 export function hashRecord(secret: Uint8Array, table: string, key: string): string {
@@ -92,18 +93,38 @@ function cleaned(message: Landable, isErased: (table: Table, row: SourceRow) => 
   }
 }
 
-export async function withoutErased(database: Queryable, messages: readonly Landable[]): Promise<readonly Landable[]> {
+type Stream = Pick<StreamIdentity, 'connector' | 'stream'>
+
+/** Of a fact a stream remembers about one record. */
+export function hashMemory(secret: Uint8Array, { connector, stream }: Stream, name: string): string {
+  return hashRecord(secret, `memory of ${connector}/${stream}`, name)
+}
+
+/** Under which names a stream may remember something of a record: its key, and the ETag of its answer. */
+export function memoryNames(key: string): readonly string[] {
+  return [key, ETAG + key]
+}
+
+export async function withoutErased(
+  database: Queryable,
+  identity: Stream,
+  messages: readonly Landable[],
+): Promise<readonly Landable[]> {
   const secret = messages.length === 0 ? null : await secretIfNeeded(database)
   if (secret === null) return messages
   const known = new Map<SourceRow, readonly string[]>()
+  const facts = new Map<Landable, string>()
   for (const message of messages) {
-    if (message.op === 'remember') continue
+    if (message.op === 'remember') {
+      facts.set(message, hashMemory(secret, identity, message.name))
+      continue
+    }
     for (const row of rowsIn(message)) known.set(row, subjectsOf(secret, message.table, row))
   }
-  const erased = await suppressed(database, new Set([...known.values()].flat()))
+  const erased = await suppressed(database, new Set([...[...known.values()].flat(), ...facts.values()]))
   if (erased.size === 0) return messages
   const isErased = (_: Table, row: SourceRow) => known.get(row)?.some((hash) => erased.has(hash)) === true
-  return messages.flatMap((message) => cleaned(message, isErased) ?? [])
+  return messages.flatMap((message) => (erased.has(facts.get(message) ?? '') ? [] : (cleaned(message, isErased) ?? [])))
 }
 
 /** Keys of `table`, as text, that were not erased. */

@@ -27,6 +27,8 @@ interface TableBatch {
 }
 
 const KEYS_A_MESSAGE = 1_000
+/** A snapshot and a truncate are certain of what they say: a right that is lost fails them, and shortens nothing. */
+const ALL = 1
 const ROW_BYTES = 100
 
 /** About how much a row is, for bounds. */
@@ -107,7 +109,7 @@ export class Batch {
     for (const { copied, isTruncated, rows, listed, isListingWhole } of this.#tables.values()) {
       const { table } = copied
       // Nothing was ever listed under that name: every row goes, and with it what was listed before.
-      if (isTruncated) yield { op: 'unlisted', table, listing: `${this.#listing} truncated` }
+      if (isTruncated) yield { op: 'unlisted', table, listing: `${this.#listing} truncated`, mayRemove: ALL }
       for (const { key, row } of rows.values()) if (row === null) yield { op: 'delete', table, key, reason: 'gone' }
       for (const row of inShapes(rows.values(), true)) yield { op: 'upsert', table, row }
       for (const row of inShapes(rows.values(), false)) yield { op: 'upsert', table, row, isPartial: true }
@@ -115,7 +117,7 @@ export class Batch {
       for (let at = 0; at < keys.length; at += KEYS_A_MESSAGE) {
         yield { op: 'listed', table, listing: this.#listing, keys: keys.slice(at, at + KEYS_A_MESSAGE) }
       }
-      if (isListingWhole) yield { op: 'unlisted', table, listing: this.#listing }
+      if (isListingWhole) yield { op: 'unlisted', table, listing: this.#listing, mayRemove: ALL }
     }
   }
 }

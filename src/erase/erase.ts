@@ -7,7 +7,7 @@
  * erasure has counted: killed anywhere, the same command goes on.
  */
 import { createHash } from 'node:crypto'
-import { hashRecord, readSecret } from '../connect/suppression.ts'
+import { hashMemory, hashRecord, memoryNames, readSecret } from '../connect/suppression.ts'
 import { Backoff } from '../db/backoff.ts'
 import { type Client, type Pool, withTransaction } from '../db/pool.ts'
 import { RescoreError } from '../errors.ts'
@@ -104,8 +104,15 @@ interface Open {
 
 /** The open erasure of this record, begun here or before. */
 async function begin(client: Client, { subject, key, askedBy }: Erasing): Promise<Open> {
-  const hash = hashRecord(await readSecret(client), subject.table.id, key)
-  await client.query(`insert into rescore.suppression (hash) values (decode($1, 'hex')) on conflict do nothing`, [hash])
+  const secret = await readSecret(client)
+  const hash = hashRecord(secret, subject.table.id, key)
+  const facts = subject.streams.flatMap(([connector, stream]) =>
+    memoryNames(key).map((name) => hashMemory(secret, { connector, stream }, name)),
+  )
+  await client.query(
+    `insert into rescore.suppression (hash) select decode(h, 'hex') from unnest($1::text[]) h on conflict do nothing`,
+    [[hash, ...facts]],
+  )
   const { rows } = await client.query<{ id: string }>(
     `insert into rescore.erasure (hash, source_table, asked_by) values (decode($1, 'hex'), $2, $3)
      on conflict (hash) where finished_at is null do update set asked_by = erasure.asked_by returning id::text`,

@@ -4,6 +4,7 @@
  * Invariants: in the caller's transaction, so all of it or nothing; what it answers is what it removed, place by place;
  * the source row goes first, so that whoever computes next finds nothing to compute from. Doing it again removes nothing.
  */
+import { memoryNames } from '../connect/suppression.ts'
 import { type Queryable, quoteIdent, quoteTable } from '../db/pool.ts'
 import type { Table } from '../define/index.ts'
 import { asidePlaces } from './aside.ts'
@@ -141,8 +142,8 @@ async function removeFromConnectors(run: Pass): Promise<void> {
     )
     await run.remove(
       'rescore.connector_memory',
-      'delete from rescore.connector_memory where connector = $1 and stream = $2 and name = $3',
-      [connector, stream, key],
+      'delete from rescore.connector_memory where connector = $1 and stream = $2 and name = any($3)',
+      [connector, stream, memoryNames(key)],
     )
   }
 }

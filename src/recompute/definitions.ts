@@ -18,7 +18,7 @@ export interface DefinitionDiff {
   readonly changed: readonly FeatureNode[]
   /** Reads a changed feature, directly or not: its values are stale though its own version stands. */
   readonly readers: readonly FeatureNode[]
-  /** Other code under the same version. */
+  /** Other code under the same version; of a reader, which is computed anew in any case, it does not matter. */
   readonly edited: readonly FeatureNode[]
   /** Names deployed earlier and gone from the code. */
   readonly removed: readonly string[]
@@ -39,7 +39,9 @@ export function diffDefinitions(node: EntityNode, deployed: readonly DeployedDef
   return {
     changed,
     readers: features.filter(({ bit }) => isReader.has(bit) && !isChanged.has(bit)),
-    edited: features.filter(({ bit, feature, hash }) => !isChanged.has(bit) && known.get(feature.name)?.hash !== hash),
+    edited: features.filter(
+      ({ bit, feature, hash }) => !isChanged.has(bit) && !isReader.has(bit) && known.get(feature.name)?.hash !== hash,
+    ),
     removed: [...known.keys()].filter((name) => !features.some(({ feature }) => feature.name === name)),
   }
 }

@@ -70,6 +70,7 @@ test('conditions, ids and orders choose, and what cannot be chosen is refused in
     code: 'BACKFILL_CONDITION',
   })
   await expect(ask(database, { priority: 'height desc' })).rejects.toMatchObject({ code: 'BACKFILL_PRIORITY' })
+  await expect(ask(database, { ids: ['3', 'three'] })).rejects.toMatchObject({ code: 'BACKFILL_KEY' })
   await expect(ask(database, { features: ['nothing'] })).rejects.toMatchObject({ code: 'FEATURE_UNKNOWN' })
   expect(await readProgress(database.pool, 100)).toHaveLength(3)
 })

@@ -57,6 +57,7 @@ test('counts, moved values and flipped labels of a plan are those of the deploym
     entity: 'company',
     added: [],
     changed: ['visits'],
+    edited: [],
     readers: ['profile'],
     affectedModels: ['pair'],
     models: [],

@@ -102,6 +102,10 @@ async function plantCanaries({ query }: TestDatabase): Promise<void> {
     `insert into rescore.connector_memory (connector, stream, name, value) values ('crm', 'domains', $1, 'etag')`,
     [`${CANARY}.example`],
   )
+  await query(
+    `insert into rescore.connector_memory (connector, stream, name, value) values ('crm', 'companies', $1, $2)`,
+    [`etag:${KEY}`, CANARY],
+  )
   await query('insert into web.domains values ($1, $2)', [`${CANARY}.example`, CANARY])
   await query(
     `insert into rescore.quarantine (entity, key, feature, code, reason, epoch) values ('company', $1, 'f', 'X', $2, 1)`,
@@ -179,6 +183,8 @@ test('beside live traffic everything of a record goes, everywhere, and no later 
         { op: 'upsert', table: companies, row: { id: KEY, name: `${CANARY} ${Math.random()}` } },
         { op: 'reject', table: companies, key: KEY, raw: { id: KEY, name: CANARY }, code: 'Y', reason: 'odd' },
         { op: 'merge', table: companies, from: { id: KEY }, into: { id: 1 } },
+        { op: 'remember', name: `etag:${KEY}`, value: CANARY },
+        { op: 'remember', name: 'other', value: 'kept' },
         { op: 'listed', table: history, listing: 'l', keys: [{ id: 'h1', company_id: KEY }] },
       ]
     }, 5)
@@ -255,7 +261,7 @@ async function eraseInFlight(db: TestDatabase): Promise<readonly string[]> {
     await held.promise
     const done = erase(erasing(db, config))
     await eventually(async () => {
-      const { rows } = await db.query('select 1 from rescore.suppression')
+      const { rows } = await db.query('select 1 from rescore.erasure')
       expect(rows).toHaveLength(1)
     })
     gate.resolve()
@@ -321,8 +327,12 @@ test('a record that is no entity is erased by the name of its table, with the pa
   const config = projectOf(source)
   await using _service = await running(db, source)
   await landed(db, '1')
+  await calm(db)
   const { removed, notCovered: told } = await erase(erasing(db, config, 'contacts', '7'))
-  expect(removed).toMatchObject({ 'crm.contacts': 1, 'crm.employment': 1, 'rescore.features_contact': 1 })
+  // More than once, where a landing under way had put it back.
+  for (const place of ['crm.contacts', 'crm.employment', 'rescore.features_contact']) {
+    expect([place, removed[place] ?? 0]).toEqual([place, expect.toSatisfy((rows: number) => rows >= 1)])
+  }
   expect(told.join('\n')).toContain('staff_age')
   await calm(db)
   const { rows } = await db.query('select key, staff_age from rescore.features_company')

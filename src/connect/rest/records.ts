@@ -10,7 +10,8 @@ const GONE = [404, 410]
 const REFUSED = [400, 422]
 /** Calls prepared at once; the budget decides how many run. */
 const AT_ONCE = 8
-const ETAG = 'etag:'
+/** Before the key, the name under which the ETag of one record's answer is remembered. */
+export const ETAG = 'etag:'
 
 type Messages = readonly Message<never>[]
 

@@ -8,13 +8,13 @@
  * another order.
  */
 import { RescoreError } from '../../errors.ts'
-import type { Faults } from '../../faults.ts'
-import { BATCH_CODECS, type BatchCodec, type Compression } from './compress.ts'
+import { BATCH_CODECS, type BatchCodec } from './compress.ts'
 import type { ByteWriter } from './encode-bytes.ts'
 import { kafkaError } from './errors.ts'
-import type { BatchRecord, RecordBatch } from './publish-batch.ts'
+import type { RecordBatch } from './publish-batch.ts'
 import { ProducerIdentity } from './publish-identity.ts'
-import { BrokerLink, type LinkOptions } from './publish-link.ts'
+import { BrokerLink } from './publish-link.ts'
+import type { PublisherOptions } from './publish-options.ts'
 import { BrokerRefusal, isTooLarge, partitionNamed, UNKNOWN_TOPIC } from './publish-refusal.ts'
 import { BatchPool, type PartitionRef, Round } from './publish-round.ts'
 import type { ProduceWire } from './publish-wire.ts'
@@ -24,26 +24,6 @@ const MAX_BATCH_BYTES = 1_000_000
 const MAX_ROUND_BYTES = 4 * 1_048_576
 /** LEADER_NOT_AVAILABLE. */
 const NO_LEADER = 5
-
-export interface RefusedRecord extends PartitionRef {
-  readonly record: BatchRecord
-  readonly bytes: number
-}
-
-export interface PublisherOptions extends LinkOptions {
-  readonly compression?: Compression
-  /** Of one partition's batch, before compression. */
-  readonly maxBatchBytes?: number
-  /** Keeps a record its topic cannot take, and gives what is published in its place. @throws when there is no such thing */
-  readonly onRefused: (refused: RefusedRecord) => Promise<BatchRecord>
-  /** Asked before each request: false when another may publish by now. Default: always. */
-  readonly maySend?: () => boolean
-  /** Called after each round that is done. */
-  readonly onProgress: () => void
-  /** Called with what a round that is done held: records, and their bytes before compression. */
-  readonly onPublished?: (records: number, bytes: number) => void
-  readonly faults?: Faults
-}
 
 /** Where a topic's partitions stand among all of the publisher. */
 export interface TopicPlaces {
