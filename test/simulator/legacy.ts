@@ -106,18 +106,18 @@ function pagedDeals(call: Call): Reply {
 const definitionsOf = ({ portal }: Call, type: ObjectType) =>
   ok([...portal.definitions(type).values()].map(propertyBody))
 
-const PATHS: Readonly<Record<string, (call: Call) => Reply>> = {
-  'companies/v2/companies/paged': pagedCompanies,
-  'companies/v2/properties': (call) => definitionsOf(call, 'companies'),
-  'deals/v1/deal/paged': pagedDeals,
-  'properties/v1/deals/properties': (call) => definitionsOf(call, 'deals'),
-}
+const PATHS: ReadonlyMap<string, (call: Call) => Reply> = new Map([
+  ['companies/v2/companies/paged', pagedCompanies],
+  ['companies/v2/properties', (call) => definitionsOf(call, 'companies')],
+  ['deals/v1/deal/paged', pagedDeals],
+  ['properties/v1/deals/properties', (call) => definitionsOf(call, 'deals')],
+])
 
 /** undefined: none of these paths. */
 export function legacyAnswer(parts: readonly string[]): ((call: Call) => Reply) | undefined {
   const path = parts.join('/')
   const [, id] = /^companies\/v2\/companies\/(\d+)$/.exec(path) ?? []
-  const answer = id === undefined ? PATHS[path] : (call: Call) => oneCompany(call, id)
+  const answer = id === undefined ? PATHS.get(path) : (call: Call) => oneCompany(call, id)
   if (answer === undefined) return undefined
   return (call) => {
     if (call.method !== 'GET') throw new HubspotFailure(405, 'VALIDATION_ERROR', `${call.method} is not allowed here`)
