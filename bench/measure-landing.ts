@@ -27,8 +27,9 @@ import { openDestination } from '../src/deliver/destination.ts'
 import { takeOverDue } from '../src/deliver/ledger.ts'
 import { runPass as deliverPass } from '../src/deliver/pass.ts'
 import { prepareDeliveries } from '../src/deliver/prepare.ts'
-import { company, FIELDS, graph } from '../test/deliver/setting.ts'
+import { companies, company, FIELDS, graph } from '../test/deliver/setting.ts'
 import { Portal, SimulatorClock, startSimulator } from '../test/simulator/index.ts'
+import { property } from '../test/simulator/schema.ts'
 import type { BenchContext } from './context.ts'
 import type { Figures, Measurement } from './measurement.ts'
 import { perSecond, round } from './statistics.ts'
@@ -83,6 +84,8 @@ async function land({ pool }: { readonly pool: Pool }, count: number, signal: Ab
 async function throughHubspot(context: BenchContext, pool: Pool, count: number): Promise<Figures> {
   const { signal } = context
   const portal = new Portal({ clock: SimulatorClock.frozenAt(Date.parse('2026-06-01T00:00:00Z')) })
+  portal.defineProperty('companies', property('growth_label', 'string'))
+  portal.defineProperty('companies', property('growth_probability', 'number'))
   for (let id = 1; id <= count; id += 1)
     portal.create('companies', { name: `Company ${id}`, numberofemployees: 1 }, { id })
   await using simulator = await startSimulator({ portal, rateLimits: false, indexLag: 0 })
@@ -92,6 +95,9 @@ async function throughHubspot(context: BenchContext, pool: Pool, count: number):
     callsPer10s: 1_000_000,
     searchesPerSecond: 100_000,
     history: [],
+    companies,
+    contacts: false,
+    deals: false,
   })
   const options = { pool, connector, signal, log: LOG, clock: portal.clock }
   await prepareConnector(options)
