@@ -13,6 +13,7 @@ import { eraseCommand } from './erase.ts'
 import { EXIT, exitCodeOf, explained, interruptedCode, isDrainTimeout } from './exit.ts'
 import { explainCommand } from './explain.ts'
 import { featuresCommand, lineageCommand } from './features.ts'
+import { historyCommand } from './history.ts'
 import { initCommand } from './init.ts'
 import { migrateCommand } from './migrate.ts'
 import { printError } from './output.ts'
@@ -44,6 +45,7 @@ export function createProgram(signal: AbortSignal): Command {
     statusCommand(),
     deliverCommand(),
     explainCommand(),
+    historyCommand(),
     waitCommand(signal),
     verifyCommand(signal),
     doctorCommand(signal),

@@ -43,6 +43,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   capture: ['graph', 'define', 'db', 'log'],
   recompute: ['graph', 'define', 'db', 'log'],
   score: ['graph', 'define', 'db', 'log'],
+  // A pure fold, and what feeds it.
+  history: ['graph', 'define', 'db'],
   backfill: ['graph', 'define', 'db', 'log', 'recompute'],
   plan: ['graph', 'define', 'db', 'backfill', 'recompute', 'score'],
   // What it writes to a source draws from the budgets of that source's connector.

@@ -1,0 +1,66 @@
+/**
+ * Rows of the histories, out of the database in bounded pieces.
+ * Invariant: rows of a key come in the order they were written; memory holds one piece, however long a history is.
+ */
+import { type Client, type Pool, type Queryable, withTransaction } from '../db/pool.ts'
+import type { FeatureStep } from './fold.ts'
+import { formatInstant, type Instant, instantSql } from './instant.ts'
+
+export interface KeyedStep extends FeatureStep {
+  readonly key: string
+}
+
+interface StepRow {
+  readonly key: string
+  readonly op: FeatureStep['op']
+  readonly changed: FeatureStep['changed']
+  readonly valid_at: bigint
+  readonly recorded_at: bigint
+}
+
+const PIECE = 2_000
+const CURSOR = 'rescore_history'
+
+const STEPS = `declare ${CURSOR} no scroll cursor for
+  select key, op, changed, ${instantSql('valid_at')} as valid_at, ${instantSql('recorded_at')} as recorded_at
+  from rescore.feature_history
+  where entity = $1 and key = any($2::text[]) and recorded_at <= $3::timestamptz
+  order by key, id`
+
+async function readAll(client: Client, values: unknown[], take: (step: KeyedStep) => void): Promise<void> {
+  await client.query(STEPS, values)
+  for (;;) {
+    const { rows } = await client.query<StepRow>(`fetch ${PIECE} from ${CURSOR}`)
+    for (const { key, op, changed, valid_at, recorded_at } of rows) {
+      take({ key, op, changed, validAt: valid_at, recordedAt: recorded_at })
+    }
+    if (rows.length < PIECE) break
+  }
+}
+
+/** Every step of these keys that was recorded by `until`, each key's in the order they were written. */
+export async function readSteps(
+  pool: Pool,
+  range: { readonly entity: string; readonly keys: readonly string[]; readonly until: Instant },
+  take: (step: KeyedStep) => void,
+): Promise<void> {
+  const values = [range.entity, range.keys, formatInstant(range.until)]
+  await withTransaction(pool, { readOnly: true }, (client) => readAll(client, values, take))
+}
+
+/**
+ * A moment before which nothing will be recorded any more: rows are stamped before they are committed, so what is under way
+ * may still come to light with a stamp that has passed. Whoever writes history holds its table locked from before the stamp
+ * until the row is visible.
+ */
+export async function readHorizon(db: Queryable): Promise<Instant> {
+  const started = await db.query<{ now: string }>('select clock_timestamp()::text as now')
+  const { rows } = await db.query<{ horizon: bigint }>(
+    `select ${instantSql('least($1::timestamptz, min(a.xact_start))')} as horizon
+     from pg_locks l join pg_stat_activity a on a.pid = l.pid
+     where l.database = (select oid from pg_database where datname = current_database())
+       and l.relation = 'rescore.feature_history'::regclass and l.mode = 'RowExclusiveLock'`,
+    [started.rows[0]?.now],
+  )
+  return rows[0]?.horizon ?? 0n
+}
