@@ -6,6 +6,7 @@ import { Command, CommanderError } from 'commander'
 import { backfillCommand, backfillsCommand } from './backfill.ts'
 import { connectorCommand } from './connector.ts'
 import { connectorsCommand } from './connectors.ts'
+import { datasetCommand } from './dataset.ts'
 import { deliverCommand } from './deliver.ts'
 import { devCommand } from './dev.ts'
 import { doctorCommand } from './doctor.ts'
@@ -46,6 +47,7 @@ export function createProgram(signal: AbortSignal): Command {
     deliverCommand(),
     explainCommand(),
     historyCommand(),
+    datasetCommand(signal),
     waitCommand(signal),
     verifyCommand(signal),
     doctorCommand(signal),

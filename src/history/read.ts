@@ -2,12 +2,15 @@
  * Rows of the histories, out of the database in bounded pieces.
  * Invariant: rows of a key come in the order they were written; memory holds one piece, however long a history is.
  */
+import { parseLsn } from '../db/lsn.ts'
 import { type Client, type Pool, type Queryable, withTransaction } from '../db/pool.ts'
 import type { FeatureStep } from './fold.ts'
 import { formatInstant, type Instant, instantSql } from './instant.ts'
 
 export interface KeyedStep extends FeatureStep {
   readonly key: string
+  /** Of the snapshot its values were computed from. */
+  readonly snapLsn: bigint
 }
 
 interface StepRow {
@@ -16,13 +19,14 @@ interface StepRow {
   readonly changed: FeatureStep['changed']
   readonly valid_at: bigint
   readonly recorded_at: bigint
+  readonly snap_lsn: string
 }
 
 const PIECE = 2_000
 const CURSOR = 'rescore_history'
 
 const STEPS = `declare ${CURSOR} no scroll cursor for
-  select key, op, changed, ${instantSql('valid_at')} as valid_at, ${instantSql('recorded_at')} as recorded_at
+  select key, op, changed, ${instantSql('valid_at')} as valid_at, ${instantSql('recorded_at')} as recorded_at, snap_lsn::text as snap_lsn
   from rescore.feature_history
   where entity = $1 and key = any($2::text[]) and recorded_at <= $3::timestamptz
   order by key, id`
@@ -31,8 +35,8 @@ async function readAll(client: Client, values: unknown[], take: (step: KeyedStep
   await client.query(STEPS, values)
   for (;;) {
     const { rows } = await client.query<StepRow>(`fetch ${PIECE} from ${CURSOR}`)
-    for (const { key, op, changed, valid_at, recorded_at } of rows) {
-      take({ key, op, changed, validAt: valid_at, recordedAt: recorded_at })
+    for (const { key, op, changed, valid_at, recorded_at, snap_lsn } of rows) {
+      take({ key, op, changed, validAt: valid_at, recordedAt: recorded_at, snapLsn: parseLsn(snap_lsn) })
     }
     if (rows.length < PIECE) break
   }

@@ -1,0 +1,239 @@
+/** Data sets against a past written row by row, read back as a trainer would. */
+import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { asyncBufferFromFile, parquetMetadataAsync } from 'hyparquet'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type PastRow, writePast } from '../../test/support/past.ts'
+import { createTestDatabase, type TestDatabase } from '../../test/support/pg.ts'
+import { graph } from '../../test/support/score-setting.ts'
+import { plant } from '../faults.ts'
+import type { EntityNode } from '../graph/graph.ts'
+import { formatInstant } from '../history/instant.ts'
+import { createDataset } from './create.ts'
+import { diffDatasets } from './diff.ts'
+import { type ReadRow, readParquet } from './parquet.ts'
+import { listDatasets } from './registry.ts'
+import { verifyDataset } from './verify.ts'
+
+const { signal } = new AbortController()
+let folder = ''
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'rescore-dataset-'))
+})
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+function shop(): EntityNode {
+  const node = graph.entities.get('shop')
+  if (node === undefined) throw new Error('There is no shop.')
+  return node
+}
+
+async function deployed(label: string, past: readonly PastRow[]): Promise<TestDatabase> {
+  const database = await createTestDatabase(label)
+  await database.query(
+    `insert into rescore.definition (entity, feature, version, hash, changed_in_epoch)
+     select 'shop', unnest($1::text[]), 3, 'h', 1`,
+    [shop().features.map(({ feature }) => feature.name)],
+  )
+  await writePast(database, 'shop', past)
+  return database
+}
+
+interface Asked {
+  readonly name: string
+  readonly list: string
+  readonly features?: readonly string[]
+}
+
+async function make({ pool }: TestDatabase, { name, list, features }: Asked) {
+  const file = join(folder, `${name}.csv`)
+  await writeFile(file, list)
+  const nodes = shop().features.filter(({ feature }) => features?.includes(feature.name) ?? true)
+  const request = { name, node: shop(), features: nodes, file, key: 'shop', at: 'seen', to: folder }
+  return await createDataset(pool, request, signal)
+}
+
+async function rowsIn(made: { readonly folder: string }): Promise<readonly ReadRow[]> {
+  const rows: ReadRow[] = []
+  for await (const group of readParquet(join(made.folder, 'data.parquet'))) rows.push(...group)
+  return rows
+}
+
+const timeOf = (value: unknown) => (typeof value === 'bigint' ? formatInstant(value).slice(0, 26) : value)
+
+const PAST: readonly PastRow[] = [
+  { key: '1', op: 'insert', validAt: '2024-01-01', to: { amount: 0.1, visits: 1, is_partner: true, colour: null } },
+  { key: '2', op: 'insert', validAt: '2024-01-01', to: { amount: -5, visits: 20, is_partner: false, colour: 2 } },
+  { key: '1', op: 'update', validAt: '2024-02-01', to: { visits: 2 } },
+  // Corrected in April for January: nobody knew before.
+  { key: '1', op: 'update', validAt: '2024-01-10', recordedAt: '2024-04-01', to: { visits: 99 } },
+  { key: '2', op: 'delete', validAt: '2024-03-01' },
+]
+
+test('each row gets what was known at its own time, typed, and its other columns as they were', async () => {
+  await using database = await deployed('dataset', PAST)
+  const list = [
+    'label,shop,seen,note',
+    'yes,1,2024-03-15,"a, ""b"""',
+    'no,1,2024-01-31T23:59:59.999999Z,',
+    'yes,1,2024-04-01,late',
+    'no,002,2024-02-29 23:59,ø',
+    'no,2,2024-03-01,gone',
+    'no,77,2024-05-01,never',
+    'yes,1,soon,x',
+    'yes,one,2024-01-01,x',
+    'yes,1,2999-01-01,x',
+    'yes,1',
+  ].join('\n')
+  const made = await make(database, { name: 'known', list })
+  const rows = await rowsIn(made)
+  expect(
+    rows.map((row) => [row.shop, timeOf(row.seen), row.label, row.note, row.visits, timeOf(row._recorded_at)]),
+  ).toEqual([
+    [1, '2024-03-15T00:00:00.000000', 'yes', 'a, "b"', 2n, '2024-02-01T00:00:00.000000'],
+    [1, '2024-01-31T23:59:59.999999', 'no', '', 1n, '2024-01-01T00:00:00.000000'],
+    [1, '2024-04-01T00:00:00.000000', 'yes', 'late', 99n, '2024-04-01T00:00:00.000000'],
+    [2, '2024-02-29T23:59:00.000000', 'no', 'ø', 20n, '2024-01-01T00:00:00.000000'],
+    [2, '2024-03-01T00:00:00.000000', 'no', 'gone', null, '2024-03-01T00:00:00.000000'],
+    [77, '2024-05-01T00:00:00.000000', 'no', 'never', null, null],
+  ])
+  expect([rows[0]?.amount, rows[0]?.is_partner, rows[0]?.colour, rows[3]?.colour]).toEqual([0.1, true, null, 2n])
+  expect(made.manifest.rows).toEqual({ served: 6, rejected: 4, unknown: 1, deleted: 1, cut: 0, otherType: 0 })
+  expect(made.manifest.newest).toEqual({ recordedAt: '2024-04-01T00:00:00.000000Z', snapLsn: '0/1' })
+  const manifest = JSON.parse(await readFile(join(made.folder, 'manifest.json'), 'utf8'))
+  expect(manifest).toMatchObject({
+    unknown: { keys: ['77'], isWhole: true },
+    features: [{ version: 3, hash: 'h' }, {}, {}, {}],
+  })
+  expect(await readFile(join(made.folder, 'rejects.csv'), 'utf8')).toBe(
+    [
+      'line,reason,label,shop,seen,note',
+      '8,its time is not one,yes,1,soon,x',
+      '9,its key is not integer,yes,one,2024-01-01,x',
+      '10,its time is not past yet,yes,1,2999-01-01,x',
+      '11,it has 2 fields where the header has 4,yes,1',
+      '',
+    ].join('\n'),
+  )
+  const metadata = await parquetMetadataAsync(await asyncBufferFromFile(join(made.folder, 'data.parquet')))
+  expect(new Set(metadata.row_groups.flatMap(({ columns }) => columns.map((one) => one.meta_data?.codec)))).toEqual(
+    new Set(['ZSTD']),
+  )
+})
+
+const KEYS = ['1', '2', '3']
+const day = (nr: number) => `2024-01-${String(nr + 1).padStart(2, '0')}`
+const past = fc.array(
+  fc.record({
+    key: fc.constantFrom(...KEYS),
+    op: fc.constantFrom('insert' as const, 'update' as const, 'delete' as const),
+    valid: fc.nat(9),
+    recorded: fc.nat(9),
+    visits: fc.nat(1_000),
+  }),
+  { minLength: 4, maxLength: 14 },
+)
+
+/** Every key at every day, against the last row that counts; fails when the data set knows more, or less. */
+async function isRight(
+  rows: readonly (typeof past extends fc.Arbitrary<infer T> ? T : never)[number][],
+): Promise<boolean> {
+  await using database = await deployed(
+    'dataset_random',
+    rows.map(({ key, op, valid, recorded, visits }) => ({
+      key,
+      op,
+      validAt: day(valid),
+      recordedAt: day(recorded),
+      ...(op === 'delete' ? {} : { to: { visits } }),
+    })),
+  )
+  const asked = KEYS.flatMap((key) => Array.from({ length: 10 }, (_, nr) => ({ key, nr })))
+  const list = ['shop,seen', ...asked.map(({ key, nr }) => `${key},${day(nr)}`)].join('\n')
+  const name = database.name.replaceAll('_', '-')
+  const made = await make(database, { name, list, features: ['visits'] })
+  const found = (await rowsIn(made)).map(({ visits }) => visits)
+  const expected = asked.map(({ key, nr }) => {
+    const last = rows.findLast((row) => row.key === key && row.valid <= nr && row.recorded <= nr)
+    return last === undefined || last.op === 'delete' ? null : BigInt(last.visits)
+  })
+  return JSON.stringify(found.map(String)) === JSON.stringify(expected.map(String))
+}
+
+test('any past, with corrections that came late, is joined without a leak; a planted leak is seen', async () => {
+  const property = fc.asyncProperty(past, async (rows) => await isRight(rows))
+  await fc.assert(property, { numRuns: 6, endOnFailure: true })
+  using _ = plant('late-corrections-leak')
+  expect(
+    await isRight([
+      { key: '1', op: 'insert', valid: 0, recorded: 0, visits: 1 },
+      { key: '1', op: 'update', valid: 0, recorded: 5, visits: 2 },
+      { key: '1', op: 'update', valid: 9, recorded: 9, visits: 3 },
+    ]),
+  ).toBe(false)
+})
+
+test('the same request gives the same bytes, also after more has come to be known', async () => {
+  await using database = await deployed('dataset_same', PAST)
+  const lines = Array.from({ length: 2_500 }, (_, nr) => `${(nr % 3) + 1},2024-0${(nr % 4) + 1}-02,${nr}`)
+  const list = ['shop,seen,nr', ...lines].join('\r\n')
+  const a = await make(database, { name: 'a', list })
+  await writePast(database, 'shop', [
+    { key: '3', op: 'insert', validAt: '2024-01-01', recordedAt: '2024-06-01', to: { visits: 7 } },
+  ])
+  const b = await make(database, { name: 'b', list })
+  const read = (made: typeof a, name: string) => readFile(join(made.folder, name))
+  expect(await readdir(a.folder)).toEqual(['data.parquet', 'manifest.json'])
+  expect(await read(a, 'data.parquet')).toEqual(await read(b, 'data.parquet'))
+  expect(await read(a, 'manifest.json')).toEqual(await read(b, 'manifest.json'))
+  expect(a.manifest.rows).toMatchObject({ served: 2_500, unknown: 833 })
+  expect((await rowsIn(a)).map(({ nr }) => nr)).toEqual(Array.from({ length: 2_500 }, (_, nr) => String(nr)))
+  expect(await diffDatasets(database.pool, 'a', 'b')).toMatchObject({ isSame: true })
+  expect((await listDatasets(database.pool)).map(({ name }) => name)).toEqual(['a', 'b'])
+})
+
+test('a data set that was touched is told, and what differs between two', async () => {
+  await using database = await deployed('dataset_verify', PAST)
+  const list = 'shop,seen\n1,2024-03-01\n2,2024-01-15\n'
+  const first = await make(database, { name: 'first', list, features: ['visits', 'colour'] })
+  expect(await verifyDataset(database.pool, 'first')).toMatchObject({ problems: [] })
+  await writePast(database, 'shop', [{ key: '1', op: 'update', validAt: '2024-02-15', to: { visits: 3 } }])
+  await database.query(`update rescore.definition set version = 4 where feature = 'visits'`)
+  await make(database, { name: 'second', list, features: ['visits', 'amount'] })
+  expect(await diffDatasets(database.pool, 'first', 'second')).toMatchObject({
+    isSame: false,
+    request: {},
+    added: ['amount'],
+    removed: ['colour'],
+    changed: [{ feature: 'visits', a: expect.stringContaining('v3'), b: expect.stringContaining('v4') }],
+    rows: { compared: 2, differing: 1, byColumn: { visits: 1, _recorded_at: 1 } },
+  })
+  await truncate(join(first.folder, 'data.parquet'), 100)
+  expect(await verifyDataset(database.pool, 'first')).toMatchObject({ problems: [expect.stringMatching(/100 bytes/)] })
+  const manifest = join(first.folder, 'manifest.json')
+  await writeFile(manifest, (await readFile(manifest, 'utf8')).replace('"served": 2', '"served": 3'))
+  expect((await verifyDataset(database.pool, 'first')).problems).toHaveLength(2)
+  await expect(diffDatasets(database.pool, 'first', 'third')).rejects.toMatchObject({ code: 'DATASET_UNKNOWN' })
+})
+
+test('what cannot be made leaves nothing behind, and is not listed', async () => {
+  await using database = await deployed('dataset_refused', PAST)
+  const refused = (name: string, list: string) => make(database, { name, list }).catch((error: unknown) => error)
+  expect(await refused('no-time', 'shop,when\n1,2024-01-01\n')).toMatchObject({ code: 'DATASET_ENTITIES' })
+  expect(await refused('twice', 'shop,seen,visits\n1,2024-01-01,1\n')).toMatchObject({ code: 'DATASET_ENTITIES' })
+  expect(await refused('open-quote', 'shop,seen\n1,2024-01-01\n"2,2024-01-01\n')).toMatchObject({
+    code: 'DATASET_ENTITIES',
+  })
+  expect(await readdir(join(folder, 'open-quote'))).toEqual([])
+  const list = 'shop,seen\n1,2024-03-01\n'
+  await make(database, { name: 'once', list })
+  expect(await refused('once', list)).toMatchObject({ code: 'DATASET_EXISTS' })
+  await database.query(`delete from rescore.dataset where name = 'once'`)
+  expect(await refused('once', `${list}2,2024-03-01\n`)).toMatchObject({ code: 'DATASET_FOLDER' })
+  // As after a crash before it was listed: the same request takes the folder over.
+  expect(await refused('once', list)).toMatchObject({ name: 'once' })
+  expect((await listDatasets(database.pool)).map(({ name }) => name)).toEqual(['once'])
+  expect((await readdir(join(folder, 'once'))).some((name) => name.endsWith('.partial'))).toBe(false)
+})
