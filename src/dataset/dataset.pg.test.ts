@@ -43,16 +43,16 @@ async function deployed(label: string, past: readonly PastRow[]): Promise<TestDa
 
 interface Asked {
   readonly name: string
-  readonly list: string
+  readonly list: string | Buffer
   readonly features?: readonly string[]
 }
 
-async function make({ pool }: TestDatabase, { name, list, features }: Asked) {
+async function make({ pool }: TestDatabase, { name, list, features }: Asked, to = folder, until = signal) {
   const file = join(folder, `${name}.csv`)
   await writeFile(file, list)
   const nodes = shop().features.filter(({ feature }) => features?.includes(feature.name) ?? true)
-  const request = { name, node: shop(), features: nodes, file, key: 'shop', at: 'seen', to: folder }
-  return await createDataset(pool, request, signal)
+  const request = { name, node: shop(), features: nodes, file, key: 'shop', at: 'seen', to }
+  return await createDataset(pool, request, until)
 }
 
 async function rowsIn(made: { readonly folder: string }): Promise<readonly ReadRow[]> {
@@ -70,6 +70,8 @@ const PAST: readonly PastRow[] = [
   // Corrected in April for January: nobody knew before.
   { key: '1', op: 'update', validAt: '2024-01-10', recordedAt: '2024-04-01', to: { visits: 99 } },
   { key: '2', op: 'delete', validAt: '2024-03-01' },
+  // Its beginning was deleted, and visits were a text then.
+  { key: '4', op: 'update', validAt: '2024-03-01', to: { visits: 'many', colour: 4 } },
 ]
 
 test('each row gets what was known at its own time, typed, and its other columns as they were', async () => {
@@ -82,6 +84,7 @@ test('each row gets what was known at its own time, typed, and its other columns
     'no,002,2024-02-29 23:59,ø',
     'no,2,2024-03-01,gone',
     'no,77,2024-05-01,never',
+    'no,4,2024-05-01,cut',
     'yes,1,soon,x',
     'yes,one,2024-01-01,x',
     'yes,1,2999-01-01,x',
@@ -98,9 +101,10 @@ test('each row gets what was known at its own time, typed, and its other columns
     [2, '2024-02-29T23:59:00.000000', 'no', 'ø', 20n, '2024-01-01T00:00:00.000000'],
     [2, '2024-03-01T00:00:00.000000', 'no', 'gone', null, '2024-03-01T00:00:00.000000'],
     [77, '2024-05-01T00:00:00.000000', 'no', 'never', null, null],
+    [4, '2024-05-01T00:00:00.000000', 'no', 'cut', null, '2024-03-01T00:00:00.000000'],
   ])
   expect([rows[0]?.amount, rows[0]?.is_partner, rows[0]?.colour, rows[3]?.colour]).toEqual([0.1, true, null, 2n])
-  expect(made.manifest.rows).toEqual({ served: 6, rejected: 4, unknown: 1, deleted: 1, cut: 0, otherType: 0 })
+  expect(made.manifest.rows).toEqual({ served: 7, rejected: 4, unknown: 1, deleted: 1, cut: 1, otherType: 1 })
   expect(made.manifest.newest).toEqual({ recordedAt: '2024-04-01T00:00:00.000000Z', snapLsn: '0/1' })
   const manifest = JSON.parse(await readFile(join(made.folder, 'manifest.json'), 'utf8'))
   expect(manifest).toMatchObject({
@@ -110,10 +114,10 @@ test('each row gets what was known at its own time, typed, and its other columns
   expect(await readFile(join(made.folder, 'rejects.csv'), 'utf8')).toBe(
     [
       'line,reason,label,shop,seen,note',
-      '8,its time is not one,yes,1,soon,x',
-      '9,its key is not integer,yes,one,2024-01-01,x',
-      '10,its time is not past yet,yes,1,2999-01-01,x',
-      '11,it has 2 fields where the header has 4,yes,1',
+      '9,its time is not one,yes,1,soon,x',
+      '10,its key is not integer,yes,one,2024-01-01,x',
+      '11,its time is not past yet,yes,1,2999-01-01,x',
+      '12,it has 2 fields where the header has 4,yes,1',
       '',
     ].join('\n'),
   )
@@ -227,7 +231,18 @@ test('what cannot be made leaves nothing behind, and is not listed', async () =>
     code: 'DATASET_ENTITIES',
   })
   expect(await readdir(join(folder, 'open-quote'))).toEqual([])
+  const latin = Buffer.from('shop,seen\n1,2024-01-01\n2,\xe9\n', 'latin1')
+  expect(await make(database, { name: 'latin', list: latin }).catch((error: unknown) => error)).toMatchObject({
+    code: 'DATASET_ENTITIES',
+    message: expect.stringContaining('not UTF-8'),
+  })
   const list = 'shop,seen\n1,2024-03-01\n'
+  const noFolder = make(database, { name: 'no-folder', list }, join(folder, 'twice.csv'))
+  await expect(noFolder).rejects.toMatchObject({ code: 'DATASET_FOLDER' })
+  const stopped = new Error('stopped')
+  const asked = make(database, { name: 'stopped', list }, folder, AbortSignal.abort(stopped))
+  await expect(asked).rejects.toBe(stopped)
+  expect(await readdir(join(folder, 'stopped'))).toEqual([])
   await make(database, { name: 'once', list })
   expect(await refused('once', list)).toMatchObject({ code: 'DATASET_EXISTS' })
   await database.query(`delete from rescore.dataset where name = 'once'`)

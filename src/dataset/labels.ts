@@ -85,10 +85,10 @@ export class LabelFile {
   }
 
   #explained(error: unknown): unknown {
-    const isOurs =
-      error instanceof CsvError || error instanceof TypeError || (error instanceof Error && 'syscall' in error)
-    if (!isOurs) return error
-    const why = error instanceof TypeError ? 'it is not UTF-8' : error.message
+    if (!(error instanceof Error)) return error
+    const isText = !('code' in error && error.code === 'ERR_ENCODING_INVALID_ENCODED_DATA')
+    if (isText && !(error instanceof CsvError) && !('syscall' in error)) return error
+    const why = isText ? error.message : 'it is not UTF-8'
     return refuse('DATASET_ENTITIES', `${this.#path} cannot be read: ${why}.`, 'Give a CSV file with a header.', error)
   }
 }

@@ -35,6 +35,18 @@ export async function listDatasets(db: Queryable): Promise<readonly DatasetEntry
   return rows
 }
 
+/** What an erasure of a record of these entities does not reach, a sentence each. */
+export async function datasetsNotErased(db: Queryable, entities: readonly string[]): Promise<readonly string[]> {
+  const { rows } = await db.query<{ name: string; folder: string }>(
+    'select name, folder from rescore.dataset where entity = any($1) order by name',
+    [entities],
+  )
+  return rows.map(
+    ({ name, folder }) =>
+      `Data set '${name}' in ${folder}: it may hold the record as it was known. Make it anew under another name, and delete the folder.`,
+  )
+}
+
 /** @throws RescoreError DATASET_UNKNOWN */
 export async function readDataset(db: Queryable, name: string): Promise<DatasetEntry> {
   const { rows } = await db.query<DatasetEntry>(`select ${COLUMNS} from rescore.dataset where name = $1`, [name])
