@@ -149,7 +149,7 @@ async function joinAll(
 async function write(pool: Pool, request: DatasetRequest, folder: string, signal: AbortSignal) {
   const { node, key, at } = request
   const features = await deployedFeatures(pool, request)
-  const horizon = await readHorizon(pool)
+  const horizon = await readHorizon(pool, signal)
   const file = new LabelFile(request.file)
   const records = file.records()
   // Taken by hand: leaving a for-await would end the generator.

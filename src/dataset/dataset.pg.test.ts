@@ -14,7 +14,7 @@ import { formatInstant } from '../history/instant.ts'
 import { createDataset } from './create.ts'
 import { diffDatasets } from './diff.ts'
 import { type ReadRow, readParquet } from './parquet.ts'
-import { listDatasets } from './registry.ts'
+import { datasetsNotErased, listDatasets } from './registry.ts'
 import { verifyDataset } from './verify.ts'
 
 const { signal } = new AbortController()
@@ -203,6 +203,8 @@ test('a data set that was touched is told, and what differs between two', async 
   const list = 'shop,seen\n1,2024-03-01\n2,2024-01-15\n'
   const first = await make(database, { name: 'first', list, features: ['visits', 'colour'] })
   expect(await verifyDataset(database.pool, 'first')).toMatchObject({ problems: [] })
+  expect(await datasetsNotErased(database.pool, ['company'])).toEqual([])
+  expect(await datasetsNotErased(database.pool, ['shop'])).toEqual([expect.stringContaining(first.folder)])
   await writePast(database, 'shop', [{ key: '1', op: 'update', validAt: '2024-02-15', to: { visits: 3 } }])
   await database.query(`update rescore.definition set version = 4 where feature = 'visits'`)
   await make(database, { name: 'second', list, features: ['visits', 'amount'] })

@@ -2,8 +2,10 @@
  * Rows of the histories, out of the database in bounded pieces.
  * Invariant: rows of a key come in the order they were written; memory holds one piece, however long a history is.
  */
+import { sleep } from '../db/backoff.ts'
 import { parseLsn } from '../db/lsn.ts'
 import { type Client, type Pool, type Queryable, withTransaction } from '../db/pool.ts'
+import { RescoreError } from '../errors.ts'
 import type { FeatureStep } from './fold.ts'
 import { formatInstant, type Instant, instantSql } from './instant.ts'
 
@@ -52,19 +54,38 @@ export async function readSteps(
   await withTransaction(pool, { readOnly: true }, (client) => readAll(client, values, take))
 }
 
+interface HorizonRow {
+  readonly horizon: bigint
+  readonly unseen: boolean
+}
+
+const HORIZON = `select ${instantSql('least($1::timestamptz, min(a.xact_start))')} as horizon,
+    coalesce(bool_or(a.xact_start is null), false) as unseen
+  from pg_locks l left join pg_stat_activity a on a.pid = l.pid
+  where l.database = (select oid from pg_database where datname = current_database())
+    and l.relation = 'rescore.feature_history'::regclass and l.mode = 'RowExclusiveLock'`
+const LOOKS = 40
+const BETWEEN_LOOKS_MS = 50
+
 /**
  * A moment before which nothing will be recorded any more: rows are stamped before they are committed, so what is under way
  * may still come to light with a stamp that has passed. Whoever writes history holds its table locked from before the stamp
  * until the row is visible.
+ * @throws RescoreError DATASET_UNSEEN when a transaction holds the table whose begin cannot be seen
  */
-export async function readHorizon(db: Queryable): Promise<Instant> {
-  const started = await db.query<{ now: string }>('select clock_timestamp()::text as now')
-  const { rows } = await db.query<{ horizon: bigint }>(
-    `select ${instantSql('least($1::timestamptz, min(a.xact_start))')} as horizon
-     from pg_locks l join pg_stat_activity a on a.pid = l.pid
-     where l.database = (select oid from pg_database where datname = current_database())
-       and l.relation = 'rescore.feature_history'::regclass and l.mode = 'RowExclusiveLock'`,
-    [started.rows[0]?.now],
-  )
-  return rows[0]?.horizon ?? 0n
+export async function readHorizon(db: Queryable, signal?: AbortSignal): Promise<Instant> {
+  for (let look = 1; look <= LOOKS; look += 1) {
+    const started = await db.query<{ now: string }>('select clock_timestamp()::text as now')
+    const { rows } = await db.query<HorizonRow>(HORIZON, [started.rows[0]?.now])
+    const [found] = rows
+    if (found !== undefined && !found.unseen) return found.horizon
+    // Mostly one that ended while its lock was being looked at.
+    await sleep(BETWEEN_LOOKS_MS, signal)
+  }
+  throw new RescoreError({
+    code: 'DATASET_UNSEEN',
+    fate: 'stop',
+    message: 'A transaction writes rescore.feature_history whose begin this role may not see, or that was prepared.',
+    mend: 'grant pg_read_all_stats to the role of DATABASE_URL; or end the prepared transaction (pg_prepared_xacts).',
+  })
 }
