@@ -8,16 +8,14 @@ import { resolve } from 'node:path'
 import { formatLsn } from '../db/lsn.ts'
 import type { Pool, Queryable } from '../db/pool.ts'
 import type { EntityNode, FeatureNode } from '../graph/graph.ts'
-import type { Known } from '../history/fold.ts'
 import { formatInstant } from '../history/instant.ts'
 import { readHorizon } from '../history/read.ts'
 import { aboutFolder, refuse } from './errors.ts'
 import { DatasetFiles } from './files.ts'
-import { type Label, LabelFile, labelOf } from './labels.ts'
-import { cellOf, type Layout, layoutOf } from './layout.ts'
-import { lookUp, type Newest, newer } from './lookup.ts'
+import { Join, joinAll } from './join.ts'
+import { LabelFile, labelOf } from './labels.ts'
+import { layoutOf } from './layout.ts'
 import type { ManifestContent } from './manifest.ts'
-import type { Cell } from './parquet.ts'
 import { type DatasetEntry, registerDataset, withNewName } from './registry.ts'
 
 export interface DatasetRequest {
@@ -34,9 +32,6 @@ export interface DatasetRequest {
   readonly to: string
 }
 
-const PIECE = 1_000
-const PIECE_CHARACTERS = 8 * 1024 * 1024
-const UNKNOWN_LISTED = 10_000
 async function deployedFeatures(
   db: Queryable,
   { node, features }: DatasetRequest,
@@ -55,95 +50,6 @@ async function deployedFeatures(
       'Start the service with it first, or leave it out: rescore features.',
     )
   })
-}
-
-/** Rows on their way to the files, and what is counted of them. */
-class Join {
-  readonly #pool: Pool
-  readonly #request: DatasetRequest
-  readonly #layout: Layout
-  readonly #files: DatasetFiles
-  readonly counts = { served: 0, rejected: 0, unknown: 0, deleted: 0, cut: 0, otherType: 0 }
-  readonly #unknown = new Set<string>()
-  #isListWhole = true
-  newest: Newest | null = null
-
-  constructor(pool: Pool, request: DatasetRequest, layout: Layout, files: DatasetFiles) {
-    this.#pool = pool
-    this.#request = request
-    this.#layout = layout
-    this.#files = files
-  }
-
-  get unknown(): ManifestContent['unknown'] {
-    return { keys: [...this.#unknown], isWhole: this.#isListWhole }
-  }
-
-  async serve(piece: readonly Label[]): Promise<void> {
-    const { known, newest } = await lookUp(this.#pool, this.#request.node.entity.name, piece)
-    this.newest = newer(this.newest, newest)
-    for (const [index, label] of piece.entries()) {
-      const one = known[index]
-      if (one === undefined) continue
-      this.#count(label, one)
-      await this.#files.rows.add([...this.#ownCells(label), ...this.#valueCells(one), one.recordedAt])
-    }
-  }
-
-  #count({ key }: Label, known: Known): void {
-    this.counts.served += 1
-    if (known.isCut) this.counts.cut += 1
-    if (known.wasDeleted) this.counts.deleted += 1
-    if (known.recordedAt !== null) return
-    this.counts.unknown += 1
-    if (this.#unknown.has(key)) return
-    if (this.#unknown.size < UNKNOWN_LISTED) this.#unknown.add(key)
-    else this.#isListWhole = false
-  }
-
-  #ownCells({ fields, key, at }: Label): readonly Cell[] {
-    const { labels, keyCell } = this.#layout
-    return fields.map((field, index) =>
-      index === labels.keyIndex ? keyCell(key) : index === labels.atIndex ? at : field,
-    )
-  }
-
-  #valueCells(known: Known): readonly Cell[] {
-    return this.#request.features.map(({ feature }) => {
-      const cell = cellOf(feature.type, known.values.get(feature.name)?.value ?? null)
-      if (cell === undefined) this.counts.otherType += 1
-      return cell ?? null
-    })
-  }
-}
-
-async function joinAll(
-  list: AsyncIterable<{ readonly line: number; readonly fields: readonly string[] }>,
-  { join, files, accept }: { join: Join; files: DatasetFiles; accept: (fields: readonly string[]) => Label | string },
-  signal: AbortSignal,
-): Promise<number> {
-  let piece: Label[] = []
-  let characters = 0
-  let rows = 0
-  for await (const { line, fields } of list) {
-    rows += 1
-    const label = accept(fields)
-    if (typeof label === 'string') {
-      join.counts.rejected += 1
-      await files.reject({ line, reason: label, fields })
-      continue
-    }
-    piece.push(label)
-    characters += fields.reduce((sum, field) => sum + field.length, 0)
-    if (piece.length < PIECE && characters < PIECE_CHARACTERS) continue
-    signal.throwIfAborted()
-    await join.serve(piece)
-    piece = []
-    characters = 0
-  }
-  if (piece.length > 0) await join.serve(piece)
-  signal.throwIfAborted()
-  return rows
 }
 
 async function write(pool: Pool, request: DatasetRequest, folder: string, signal: AbortSignal) {
@@ -178,7 +84,7 @@ async function write(pool: Pool, request: DatasetRequest, folder: string, signal
   }
 }
 
-/** @throws RescoreError DATASET_EXISTS, DATASET_NOT_DEPLOYED, DATASET_ENTITIES, DATASET_FOLDER */
+/** @throws RescoreError DATASET_EXISTS, DATASET_NOT_DEPLOYED, DATASET_ENTITIES, DATASET_FOLDER, DATASET_UNSEEN */
 export async function createDataset(pool: Pool, request: DatasetRequest, signal: AbortSignal): Promise<DatasetEntry> {
   const folder = resolve(request.to, request.name)
   return await withNewName(pool, request.name, async (client) => {

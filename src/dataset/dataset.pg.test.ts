@@ -1,65 +1,24 @@
 /** Data sets against a past written row by row, read back as a trainer would. */
-import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import fc from 'fast-check'
 import { asyncBufferFromFile, parquetMetadataAsync } from 'hyparquet'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { deployed, makeIn, rowsIn, temporaryFolder } from '../../test/support/datasets.ts'
 import { type PastRow, writePast } from '../../test/support/past.ts'
-import { createTestDatabase, type TestDatabase } from '../../test/support/pg.ts'
-import { graph } from '../../test/support/score-setting.ts'
-import { plant } from '../faults.ts'
-import type { EntityNode } from '../graph/graph.ts'
+import type { TestDatabase } from '../../test/support/pg.ts'
 import { formatInstant } from '../history/instant.ts'
-import { createDataset } from './create.ts'
 import { diffDatasets } from './diff.ts'
-import { type ReadRow, readParquet } from './parquet.ts'
 import { datasetsNotErased, listDatasets } from './registry.ts'
 import { verifyDataset } from './verify.ts'
 
-const { signal } = new AbortController()
 let folder = ''
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'rescore-dataset-'))
+  folder = await temporaryFolder()
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-function shop(): EntityNode {
-  const node = graph.entities.get('shop')
-  if (node === undefined) throw new Error('There is no shop.')
-  return node
-}
-
-async function deployed(label: string, past: readonly PastRow[]): Promise<TestDatabase> {
-  const database = await createTestDatabase(label)
-  await database.query(
-    `insert into rescore.definition (entity, feature, version, hash, changed_in_epoch)
-     select 'shop', unnest($1::text[]), 3, 'h', 1`,
-    [shop().features.map(({ feature }) => feature.name)],
-  )
-  await writePast(database, 'shop', past)
-  return database
-}
-
-interface Asked {
-  readonly name: string
-  readonly list: string | Buffer
-  readonly features?: readonly string[]
-}
-
-async function make({ pool }: TestDatabase, { name, list, features }: Asked, to = folder, until = signal) {
-  const file = join(folder, `${name}.csv`)
-  await writeFile(file, list)
-  const nodes = shop().features.filter(({ feature }) => features?.includes(feature.name) ?? true)
-  const request = { name, node: shop(), features: nodes, file, key: 'shop', at: 'seen', to }
-  return await createDataset(pool, request, until)
-}
-
-async function rowsIn(made: { readonly folder: string }): Promise<readonly ReadRow[]> {
-  const rows: ReadRow[] = []
-  for await (const group of readParquet(join(made.folder, 'data.parquet'))) rows.push(...group)
-  return rows
-}
+const make = (database: TestDatabase, asked: Parameters<typeof makeIn>[2], to?: string, until?: AbortSignal) =>
+  makeIn(database, folder, asked, to, until)
 
 const timeOf = (value: unknown) => (typeof value === 'bigint' ? formatInstant(value).slice(0, 26) : value)
 
@@ -125,58 +84,6 @@ test('each row gets what was known at its own time, typed, and its other columns
   expect(new Set(metadata.row_groups.flatMap(({ columns }) => columns.map((one) => one.meta_data?.codec)))).toEqual(
     new Set(['ZSTD']),
   )
-})
-
-const KEYS = ['1', '2', '3']
-const day = (nr: number) => `2024-01-${String(nr + 1).padStart(2, '0')}`
-const past = fc.array(
-  fc.record({
-    key: fc.constantFrom(...KEYS),
-    op: fc.constantFrom('insert' as const, 'update' as const, 'delete' as const),
-    valid: fc.nat(9),
-    recorded: fc.nat(9),
-    visits: fc.nat(1_000),
-  }),
-  { minLength: 4, maxLength: 14 },
-)
-
-/** Every key at every day, against the last row that counts; fails when the data set knows more, or less. */
-async function isRight(
-  rows: readonly (typeof past extends fc.Arbitrary<infer T> ? T : never)[number][],
-): Promise<boolean> {
-  await using database = await deployed(
-    'dataset_random',
-    rows.map(({ key, op, valid, recorded, visits }) => ({
-      key,
-      op,
-      validAt: day(valid),
-      recordedAt: day(recorded),
-      ...(op === 'delete' ? {} : { to: { visits } }),
-    })),
-  )
-  const asked = KEYS.flatMap((key) => Array.from({ length: 10 }, (_, nr) => ({ key, nr })))
-  const list = ['shop,seen', ...asked.map(({ key, nr }) => `${key},${day(nr)}`)].join('\n')
-  const name = database.name.replaceAll('_', '-')
-  const made = await make(database, { name, list, features: ['visits'] })
-  const found = (await rowsIn(made)).map(({ visits }) => visits)
-  const expected = asked.map(({ key, nr }) => {
-    const last = rows.findLast((row) => row.key === key && row.valid <= nr && row.recorded <= nr)
-    return last === undefined || last.op === 'delete' ? null : BigInt(last.visits)
-  })
-  return JSON.stringify(found.map(String)) === JSON.stringify(expected.map(String))
-}
-
-test('any past, with corrections that came late, is joined without a leak; a planted leak is seen', async () => {
-  const property = fc.asyncProperty(past, async (rows) => await isRight(rows))
-  await fc.assert(property, { numRuns: 6, endOnFailure: true })
-  using _ = plant('late-corrections-leak')
-  expect(
-    await isRight([
-      { key: '1', op: 'insert', valid: 0, recorded: 0, visits: 1 },
-      { key: '1', op: 'update', valid: 0, recorded: 5, visits: 2 },
-      { key: '1', op: 'update', valid: 9, recorded: 9, visits: 3 },
-    ]),
-  ).toBe(false)
 })
 
 test('the same request gives the same bytes, also after more has come to be known', async () => {
