@@ -13,7 +13,16 @@ afterAll(() => rm(folder, { recursive: true, force: true }))
 
 const KEYS = ['1', '2', '3']
 const day = (nr: number) => `2024-01-${String(nr + 1).padStart(2, '0')}`
-const past = fc.array(
+interface Written {
+  readonly key: string
+  readonly op: 'insert' | 'update' | 'delete'
+  /** Numbers of days. */
+  readonly valid: number
+  readonly recorded: number
+  readonly visits: number
+}
+
+const past: fc.Arbitrary<Written[]> = fc.array(
   fc.record({
     key: fc.constantFrom(...KEYS),
     op: fc.constantFrom('insert' as const, 'update' as const, 'delete' as const),
@@ -25,9 +34,7 @@ const past = fc.array(
 )
 
 /** Every key at every day, against the last row that counts; fails when the data set knows more, or less. */
-async function isRight(
-  rows: readonly (typeof past extends fc.Arbitrary<infer T> ? T : never)[number][],
-): Promise<boolean> {
+async function isRight(rows: readonly Written[]): Promise<boolean> {
   await using database = await deployed(
     'dataset_random',
     rows.map(({ key, op, valid, recorded, visits }) => ({
