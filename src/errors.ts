@@ -9,7 +9,7 @@
 export type Fate = 'retry' | 'dead-letter' | 'stop'
 
 export interface RescoreErrorOptions {
-  /** UPPER_SNAKE code, first word the area: CONFIG_, DB_, CAPTURE_, LOG_, GRAPH_, FEATURE_, MODEL_, CONNECT_, HUBSPOT_, DELIVER_, COPY_, ERASE_, CLI_ */
+  /** UPPER_SNAKE code, first word the area: CONFIG_, DB_, CAPTURE_, LOG_, GRAPH_, FEATURE_, MODEL_, CONNECT_, HUBSPOT_, DELIVER_, COPY_, ERASE_, DATASET_, CLI_ */
   readonly code: string
   readonly fate: Fate
   /** What happened and where, in one sentence. */

@@ -50,6 +50,8 @@ export const BUGS = [
   'chunk-before-work',
   /** How far a Debezium connector has come is held against ends of its topics from before. */
   'ends-of-before',
+  /** A value written down later for a time before is taken for known then. */
+  'late-corrections-leak',
 ] as const
 export type Bug = (typeof BUGS)[number]
 

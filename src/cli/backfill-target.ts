@@ -36,7 +36,7 @@ export function resolveTarget(graph: Graph, texts: readonly string[]): Target {
   const [first] = found
   if (first === undefined) throw usage('Backfill what?', 'Name features or an entity: rescore backfill company.size.')
   if (found.some(({ node }) => node !== first.node)) {
-    throw usage('These features are of several entities.', 'Start a backfill for each entity.')
+    throw usage('These features are of several entities.', 'Do it for each entity by itself.')
   }
   const isWhole = found.some(({ features }) => features.length === 0)
   return { node: first.node, features: isWhole ? [] : [...new Set(found.flatMap(({ features }) => features))] }

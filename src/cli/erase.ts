@@ -2,6 +2,7 @@
 import { userInfo } from 'node:os'
 import type { Command } from 'commander'
 import { loadProject } from '../config.ts'
+import { datasetsNotErased } from '../dataset/registry.ts'
 import { notCovered, publishedTables, type TopicNote, topicNote } from '../erase/elsewhere.ts'
 import { erase, keyAsStored, tryErase } from '../erase/erase.ts'
 import type { Removed } from '../erase/places.ts'
@@ -94,7 +95,11 @@ export function eraseCommand(signal: AbortSignal): Command {
           elsewhere: async () => {
             const purge = options.purgeTopics === true
             const topics = await topicsOf(subject, graph, { url, purge, timeoutMs, signal })
-            return { topics, notCovered: notCovered(subject, topics) }
+            const entities = subject.entities.map(({ name }) => name)
+            return {
+              topics,
+              notCovered: [...notCovered(subject, topics), ...(await datasetsNotErased(pool, entities))],
+            }
           },
         })
         printJson(certificate)

@@ -6,6 +6,7 @@ import { Command, CommanderError } from 'commander'
 import { backfillCommand, backfillsCommand } from './backfill.ts'
 import { connectorCommand } from './connector.ts'
 import { connectorsCommand } from './connectors.ts'
+import { datasetCommand } from './dataset.ts'
 import { deliverCommand } from './deliver.ts'
 import { devCommand } from './dev.ts'
 import { doctorCommand } from './doctor.ts'
@@ -13,6 +14,7 @@ import { eraseCommand } from './erase.ts'
 import { EXIT, exitCodeOf, explained, interruptedCode, isDrainTimeout } from './exit.ts'
 import { explainCommand } from './explain.ts'
 import { featuresCommand, lineageCommand } from './features.ts'
+import { historyCommand } from './history.ts'
 import { initCommand } from './init.ts'
 import { migrateCommand } from './migrate.ts'
 import { printError } from './output.ts'
@@ -44,6 +46,8 @@ export function createProgram(signal: AbortSignal): Command {
     statusCommand(),
     deliverCommand(),
     explainCommand(),
+    historyCommand(),
+    datasetCommand(signal),
     waitCommand(signal),
     verifyCommand(signal),
     doctorCommand(signal),

@@ -19,5 +19,8 @@ export const ADVISORY_LOCK = {
   service: 7_265_736_320n,
 } as const
 
+/** First half of the locks on data sets being made, whose second half is a hash of the name. */
+export const DATASET_LOCK_CLASS = 726_573_634
+
 /** First half of the locks on roles, whose second half is a hash of the role's name. */
 export const ROLE_LOCK_CLASS = 726_573_633

@@ -1,0 +1,13 @@
+-- Data sets made by `rescore dataset create`: a row here means that its files are whole.
+create table rescore.dataset (
+  name text primary key,
+  entity text not null,
+  -- As it was asked for, with the file and folder of then.
+  request jsonb not null,
+  -- As in manifest.json, without the keys of unknown entities: those are in the folder alone.
+  manifest json not null,
+  -- Of the manifest, and so of every file it names.
+  sha256 text not null,
+  folder text not null,
+  created_at timestamptz not null default clock_timestamp()
+);
