@@ -12,7 +12,7 @@ import { emitBarrier } from '../../src/log/stage-position.ts'
 import type { Problem } from '../../src/observe/doctor.ts'
 import { examineDebezium } from '../../src/observe/doctor-debezium.ts'
 import { examineKafka } from '../../src/observe/doctor-kafka.ts'
-import { historyFaults, watchPositions } from '../chaos/kafka-history.ts'
+import { historyFaults } from '../chaos/kafka-history.ts'
 import { startLoad } from '../chaos/load.ts'
 import { calm, createChecker, slotOf } from '../chaos/running.ts'
 import { eventually } from '../support/eventually.ts'
@@ -58,7 +58,6 @@ describeKafka('topics of a Debezium connector', ({ brokers, version }) => {
         expect((await examine(setting)).map(({ check }) => check)).toEqual([...missing, 'kafka groups', 'kafka groups'])
       })
       // Until the connector's slot there is no record of what is written: only the sweep sees it.
-      await watchPositions(database.pool)
       const before = startLoad(database, 21)
       await connected(setting)
       await before.stop()
