@@ -3,7 +3,7 @@
  * that all of it runs without the network. Prints the environment that leads a project to them; Ctrl-C stops.
  */
 import { startFixtureServer } from '../../src/conformance/index.ts'
-import { Register } from '../conformance/brreg.ts'
+import { Register } from '../conformance/brreg-register.ts'
 import { Organisations } from '../conformance/github.ts'
 import { Registries } from '../conformance/rdap.ts'
 import { LENGTH, Lists } from '../conformance/tranco.ts'
