@@ -84,6 +84,8 @@ export class Feed implements AsyncDisposable {
       const timer = setTimeout(late.resolve, waitMs)
       await Promise.race([this.#wake.promise, late.promise])
       clearTimeout(timer)
+      // PostgreSQL may miss a commit made while its sender goes to sleep: any word from here wakes it.
+      if (this.#queue.length === 0) this.#session.sendStatus()
     }
     this.#wake = Promise.withResolvers<void>()
     if (this.#failure !== null) throw this.#failure.error
