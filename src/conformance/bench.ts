@@ -19,7 +19,8 @@ import { asError, RescoreError } from '../errors.ts'
 import { differences, tablesOf } from './compare.ts'
 import type { ConformanceSpec, Fixture } from './fixture.ts'
 import { jumpingBudgets } from './jumping.ts'
-import { KitProxy } from './proxy.ts'
+import { KitProxy, type KitWire } from './proxy.ts'
+import { KitRelay } from './relay.ts'
 
 export const SCRATCH_PREFIX = 'rescore_conformance'
 export const SECRET = 'kit-secret-8f3a1c77d2'
@@ -58,12 +59,12 @@ export class Bench implements AsyncDisposable {
   readonly pool: Pool
   readonly spec: ConformanceSpec
   readonly fixture: Fixture
-  readonly proxy: KitProxy
+  readonly proxy: KitWire
   readonly #url: string
   /** Every line logged, and every error with its stack. */
   readonly said: string[] = []
 
-  private constructor(pool: Pool, spec: ConformanceSpec, fixture: Fixture, proxy: KitProxy, url: string) {
+  private constructor(pool: Pool, spec: ConformanceSpec, fixture: Fixture, proxy: KitWire, url: string) {
     this.pool = pool
     this.spec = spec
     this.fixture = fixture
@@ -72,8 +73,9 @@ export class Bench implements AsyncDisposable {
   }
 
   static async open(pool: Pool, spec: ConformanceSpec): Promise<Bench> {
-    const fixture = await spec.fixture({ secret: SECRET })
-    const proxy = new KitProxy(fixture.url, fixture.clock)
+    const fixture = await spec.fixture({ secret: SECRET, pool })
+    const Wire = spec.wire === 'postgres' ? KitRelay : KitProxy
+    const proxy = new Wire(fixture.url, fixture.clock)
     const bench = new Bench(pool, spec, fixture, proxy, await proxy.listen())
     await bench.empty()
     return bench
@@ -160,7 +162,7 @@ export class KitProcess {
   async #pass(stream: AnyStream): Promise<Landed> {
     for (let repeats = 0; ; repeats += 1) {
       try {
-        return await runPass(this.#run, stream, this.#book)
+        return await runPass(this.#run, stream, this.#book, { isWaitedFor: true })
       } catch (thrown) {
         if (thrown instanceof Killed || this.#run.signal.aborted) throw thrown
         const error = redactorOf(this.connector).error(asError(thrown))

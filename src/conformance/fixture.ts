@@ -6,7 +6,7 @@
  * the fixture's server answers as the real one does, including how late its index is. It need not play faults: the kit
  * puts a proxy in front of it.
  */
-import type { Queryable } from '../db/pool.ts'
+import type { Pool, Queryable } from '../db/pool.ts'
 import type { Connector, SourceRow } from '../define/index.ts'
 
 /** Time as the connector, its budgets and the source see it; stands still until moved. */
@@ -56,6 +56,8 @@ export interface Fixture extends AsyncDisposable {
    * Records that hold NUL, emoji, a megabyte of text and 2^53 + 1. In `truth` NUL is U+FFFD.
    */
   oddValues?(): void | Promise<void>
+  /** Takes away what the source itself keeps of its reader, such as a replication slot: a run from nothing follows. */
+  forget?(): void | Promise<void>
   /** The token in use ends now; a connector that can get another one does. */
   expireToken?(): void | Promise<void>
 }
@@ -64,7 +66,10 @@ export interface ConformanceSpec {
   readonly name: string
   /** A new one each time, as in a new process. `url` is the kit's proxy; the secret must be used as the credential. */
   connector(at: { readonly url: string; readonly secret: string }): Connector
-  fixture(at: { readonly secret: string }): Promise<Fixture>
+  /** @param at.pool of the kit's database, where the kit runs: a source that is a database too can be made beside it */
+  fixture(at: { readonly secret: string; readonly pool?: Pool }): Promise<Fixture>
+  /** What connector and source speak. Of `postgres` a call is a connection, and a fault cuts it. Default: `http` */
+  readonly wire?: 'http' | 'postgres'
   /** Makes the tables of others that lookups read, after the kit has emptied the database. */
   prepare?(database: Queryable): Promise<void>
   /** How far the clock moves between two rounds of all streams; must be beyond every lag and sweep. Default: 1 day. */

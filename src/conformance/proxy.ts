@@ -77,7 +77,29 @@ function forward(target: URL, request: IncomingMessage, body: Buffer): Promise<U
   })
 }
 
-export class KitProxy implements AsyncDisposable {
+/** What a client sent of itself. */
+export interface Given {
+  readonly headers: NodeJS.Dict<string | string[]>
+  readonly url?: string | undefined
+}
+
+/** What stands between connector and fixture, whatever they speak. */
+export interface KitWire extends AsyncDisposable {
+  calls: ProxyCall[]
+  faultsPlayed: number
+  plan: FaultPlan | undefined
+  /** Every call waits until it is set back. */
+  isHolding: boolean
+  /** Instead of the source; `undefined` lets the call through. */
+  answer: ((call: ProxyCall, given: Given) => { status: number; body: string } | undefined) | undefined
+  /** After an answer was sent. */
+  onAnswered: ((call: ProxyCall) => void | Promise<void>) | undefined
+  readonly openSockets: number
+  /** @returns where the connector finds it */
+  listen(): Promise<string>
+}
+
+export class KitProxy implements KitWire {
   readonly #target: string
   readonly #clock: KitClock
   readonly #sockets = new Set<Socket>()
@@ -87,12 +109,9 @@ export class KitProxy implements AsyncDisposable {
   calls: ProxyCall[] = []
   faultsPlayed = 0
   plan: FaultPlan | undefined
-  /** Every call waits until it is set back. */
   isHolding = false
-  /** Instead of the source; `undefined` lets the call through. */
-  answer: ((call: ProxyCall, request: IncomingMessage) => { status: number; body: string } | undefined) | undefined
-  /** After an answer was sent. */
-  onAnswered: ((call: ProxyCall) => void | Promise<void>) | undefined
+  answer: KitWire['answer']
+  onAnswered: KitWire['onAnswered']
 
   constructor(target: string, clock: KitClock) {
     this.#target = target

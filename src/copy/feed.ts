@@ -81,7 +81,12 @@ export class Feed implements AsyncDisposable {
   async take(waitMs: number): Promise<readonly Decoded[]> {
     if (this.#queue.length === 0 && this.#failure === null) {
       const late = Promise.withResolvers<void>()
-      const timer = setTimeout(late.resolve, waitMs)
+      const timer = setTimeout(() => {
+        // The sender may have missed a commit made while it went to sleep: any word from here wakes it. Not after each
+        // keep-alive: it answers with another one.
+        this.#session.sendStatus()
+        late.resolve()
+      }, waitMs)
       await Promise.race([this.#wake.promise, late.promise])
       clearTimeout(timer)
     }

@@ -37,6 +37,8 @@ const IDLE_STEP_BYTES = 1_048_576n
 const PASS_MS = 60_000
 const IDLE_WAIT_MS = 1_000
 const COPY_WAIT_MS = 20
+/** For a message of ours, which is in the log already. */
+const MARK_WAIT_MS = 100
 const SLOT_FREE_MS = 10_000
 const NOTE_EVERY_MS = 10_000
 
@@ -95,8 +97,7 @@ export class Pass {
     })
     const startedMs = this.#context.now()
     for (;;) {
-      const isWaiting = !this.#copying.isUnderWay && isCopying(this.#state)
-      for (const decoded of await feed.take(isWaiting ? COPY_WAIT_MS : IDLE_WAIT_MS)) {
+      for (const decoded of await feed.take(this.#waitMs())) {
         yield* this.#take(decoded, feed)
       }
       if (!this.#isInTransaction) {
@@ -107,6 +108,11 @@ export class Pass {
       this.#moveTo(await this.#copying.next(this.#state))
       if (await this.#isOver(startedMs, feed)) return
     }
+  }
+
+  #waitMs(): number {
+    if (this.#copying.isUnderWay || this.#endMark !== null) return MARK_WAIT_MS
+    return isCopying(this.#state) ? COPY_WAIT_MS : IDLE_WAIT_MS
   }
 
   /** An earlier connection of ours may still be ending. */

@@ -1,6 +1,7 @@
 /**
  * A declared copy, run: a stream like any other, whose state is all it knows.
- * Invariant: nothing of the source's URL gets into an error or a log line; connections end with the pass.
+ * Invariant: nothing of the source's URL gets into an error or a log line; connections end with the pass,
+ * and at once when it is aborted.
  */
 import { identify } from '../capture/identity.ts'
 import { createPool, type Pool } from '../db/pool.ts'
@@ -31,8 +32,11 @@ function whereOf({ url, slot }: CopySpec): string {
 }
 
 async function* sync(spec: CopySpec, context: SyncContext<CopyState>) {
-  const onError = (error: Error) => context.log.warn({ error: error.message }, 'A connection to the source was lost.')
-  const pool = createPool({ url: spec.url, applicationName: 'rescore copy', max: 3, onError })
+  const { signal, log } = context
+  const onError = (error: Error) => {
+    if (!signal.aborted) log.warn({ error: error.message }, 'A connection to the source was lost.')
+  }
+  const pool = createPool({ url: spec.url, applicationName: 'rescore copy', max: 3, onError, signal })
   try {
     const prepared = yield* prepare(pool, spec, context)
     yield* new Pass(pool, spec, context, prepared).run()

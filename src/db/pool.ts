@@ -4,7 +4,7 @@
  * Invariants: values arrive exact (int8 as bigint, numeric and times as PostgreSQL's text); engine sessions run without
  * parallel workers, because a parallel plan changes the last digit of float sums and breaks the cut-off.
  */
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import pg from 'pg'
 
 export type Pool = pg.Pool
@@ -54,6 +54,17 @@ export interface PoolOptions {
   readonly answerWithinMs?: number
   /** Told of errors of idle connections; the pool itself replaces them. */
   readonly onError?: (error: Error) => void
+  /** Cuts its connections when it aborts, also those still being made: what waits for one of them rejects. */
+  readonly signal?: AbortSignal
+}
+
+function cutBy(signal: AbortSignal): Socket {
+  const socket = new Socket()
+  const cut = () => void socket.destroy(new Error('The connection was cut by an abort.'))
+  if (signal.aborted) setImmediate(cut)
+  else signal.addEventListener('abort', cut, { once: true })
+  socket.once('close', () => signal.removeEventListener('abort', cut))
+  return socket
 }
 
 /** Our settings behind those of the URL, whose `options` would otherwise replace them. */
@@ -78,6 +89,7 @@ export function createPool(options: PoolOptions): Pool {
     standsStillMs = 0,
     answerWithinMs = 0,
     onError = () => undefined,
+    signal,
   } = options
   const pool = new pg.Pool({
     connectionString: withSession(url, standsStillMs),
@@ -88,6 +100,7 @@ export function createPool(options: PoolOptions): Pool {
     keepAlive: true,
     ...(answerWithinMs > 0 ? { query_timeout: answerWithinMs } : {}),
     ...(statementTimeoutMs > 0 ? { statement_timeout: statementTimeoutMs } : {}),
+    ...(signal === undefined ? {} : { stream: () => cutBy(signal) }),
   })
   pool.on('error', onError)
   // The pool listens only to idle clients: one lost while in use would be an uncaught exception, beside its own error.

@@ -8,6 +8,7 @@ import { brregSpec } from './brreg.ts'
 import { filesSpec } from './files.ts'
 import { githubSpec } from './github.ts'
 import { hubspotSpec } from './hubspot.ts'
+import { postgresSpec } from './postgres.ts'
 import { rdapSpec } from './rdap.ts'
 import { trancoSpec } from './tranco.ts'
 
@@ -24,4 +25,5 @@ export const SPECS: readonly ConformanceSpec[] = [
   },
   ...(whyNoPython === undefined ? [singerSpec()] : []),
   filesSpec,
+  postgresSpec,
 ]

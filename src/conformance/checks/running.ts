@@ -63,6 +63,7 @@ const writesOnce: Check = {
     const before = await rowVersions(bench.pool, bench.connector())
     const again = await bench.settle()
     await bench.pool.query('truncate rescore.connector_state, rescore.connector_memory')
+    await bench.fixture.forget?.()
     const anew = await bench.settle()
     const after = await rowVersions(bench.pool, bench.connector())
     if (before === after) return pass('0 rows written')
@@ -142,7 +143,7 @@ const aborts: Check = {
     const [stream] = connector.streams
     if (stream === undefined) return fail('the connector has no stream')
     let ended = false
-    const run = runPass(options, stream, book).then(
+    const run = runPass(options, stream, book, { isWaitedFor: true }).then(
       () => 'finished',
       (error: unknown) => (error === stop.signal.reason ? 'aborted' : `failed: ${String(error)}`),
     )
