@@ -121,11 +121,13 @@ export class StageStatusWriter {
     const { pool, worker = '' } = this.#options
     let writtenMs = performance.now()
     let isPruned = false
-    while (!signal.aborted) {
+    for (;;) {
       await sleep(this.#options.everyMs ?? EVERY_MS, signal).catch(() => undefined)
+      // An abort in the middle of a write has a round of its own.
+      const isLast = signal.aborted
       const nowMs = performance.now()
       try {
-        if (signal.aborted && worker !== '') {
+        if (isLast && worker !== '') {
           await pool.query('delete from rescore.stage_status where worker = $1', [worker])
           return
         }
@@ -139,6 +141,7 @@ export class StageStatusWriter {
         this.#options.onError(asError(error))
         if (!isRetriableDbError(error)) throw error
       }
+      if (isLast) return
       writtenMs = nowMs
     }
   }

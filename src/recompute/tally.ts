@@ -76,13 +76,15 @@ export class FeatureTally {
   async run(pool: Pool, signal: AbortSignal, onError: (error: Error) => void): Promise<void> {
     for (;;) {
       await sleep(EVERY_MS, signal).catch(() => undefined)
+      // What is counted while a write is under way has a round of its own.
+      const isLast = signal.aborted
       try {
         await this.write(pool)
       } catch (error) {
         onError(asError(error))
         if (!isRetriableDbError(error)) throw error
       }
-      if (signal.aborted) return
+      if (isLast) return
     }
   }
 }
