@@ -8,9 +8,10 @@ import { type Client, type Pool, quoteIdent, withTransaction } from '../db/pool.
 import { columnOf } from '../define/index.ts'
 import { RescoreError } from '../errors.ts'
 import type { EntityNode } from '../graph/graph.ts'
+import { keyType } from '../graph/key-type.ts'
 import { isPossibleKey } from '../recompute/literals.ts'
 import { BACKFILL_COLUMNS, type Backfill } from './job.ts'
-import { type Count, changedIn, countScope, keyType, type Scope, scopeSql } from './scope.ts'
+import { type Count, changedIn, countScope, type Scope, scopeSql } from './scope.ts'
 
 export interface BackfillRequest extends Scope {
   /** Keys as text; null: every entity of the scope. */

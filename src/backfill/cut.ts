@@ -6,9 +6,10 @@
  */
 import { type Pool, quoteIdent, withTransaction } from '../db/pool.ts'
 import type { EntityNode } from '../graph/graph.ts'
+import { keyType } from '../graph/key-type.ts'
 import { KEYS_PER_CHUNK } from './create.ts'
 import type { Backfill } from './job.ts'
-import { changedIn, keyType, scopeSql } from './scope.ts'
+import { changedIn, scopeSql } from './scope.ts'
 
 const CHUNKS_AHEAD = 8
 const LOOKED_AT = CHUNKS_AHEAD * KEYS_PER_CHUNK

@@ -4,8 +4,16 @@
  * Invariant: the condition is one expression over the entity's own row, checked by PostgreSQL itself before anything is
  * stored; as part of a statement with parameters it cannot become a second statement.
  */
-import { isRetriableDbError, type Pool, type Queryable, quoteIdent, quoteTable, withTransaction } from '../db/pool.ts'
-import { columnOf, POSTGRES_TYPE } from '../define/index.ts'
+import {
+  isCanceled,
+  isRetriableDbError,
+  type Pool,
+  type Queryable,
+  quoteIdent,
+  quoteTable,
+  sqlState,
+  withTransaction,
+} from '../db/pool.ts'
 import { asError, RescoreError } from '../errors.ts'
 import type { EntityNode } from '../graph/graph.ts'
 import type { Policy } from './job.ts'
@@ -16,10 +24,6 @@ export interface Scope {
   readonly features: readonly string[]
   /** SQL over the entity's own row; null: every row. */
   readonly condition: string | null
-}
-
-export function keyType(node: EntityNode): string {
-  return POSTGRES_TYPE[columnOf(node.entity.table, node.key).kind]
 }
 
 function policySql(node: EntityNode, { policy, features }: Scope): string {
@@ -62,11 +66,6 @@ export interface Count {
 }
 
 const COUNT_WITHIN_MS = 5_000
-const CANCELED = '57014'
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined
-}
 
 /** PostgreSQL's own words, which name the column or the place. */
 function refused(condition: string, error: Error): RescoreError {
@@ -105,11 +104,11 @@ export async function countScope(pool: Pool, node: EntityNode, scope: Scope): Pr
       )
       return { count: rows[0]?.count ?? 0, isExact: true }
     }).catch((error: unknown) => {
-      if (codeOf(error) !== CANCELED) throw error
+      if (!isCanceled(error)) throw error
       return { count: estimate, isExact: false }
     })
   } catch (error) {
-    if (scope.condition === null || isRetriableDbError(error) || codeOf(error) === undefined) throw error
+    if (scope.condition === null || isRetriableDbError(error) || sqlState(error) === '') throw error
     throw refused(scope.condition, asError(error))
   }
 }

@@ -10,7 +10,7 @@ import type { Identity } from '../capture/identity.ts'
 import { ensurePublication } from '../capture/publication.ts'
 import type { FoundTable } from '../capture/watchable.ts'
 import { formatLsn, parseLsn } from '../db/lsn.ts'
-import type { Pool } from '../db/pool.ts'
+import { isCanceled, type Pool } from '../db/pool.ts'
 import type { CopySpec } from '../define/index.ts'
 import { refused } from './error.ts'
 import type { CopyState, Phase } from './state.ts'
@@ -86,7 +86,7 @@ export async function createSlot(pool: Pool, slot: string, withinMs = 60_000): P
     )
     return rows[0]?.lsn ?? formatLsn(0n)
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === '57014')) throw error
+    if (!isCanceled(error)) throw error
     const blockers = await pool.query<{ pid: number }>(
       `select pid from pg_stat_activity where backend_xid is not null and pid <> pg_backend_pid() order by xact_start limit 3`,
     )

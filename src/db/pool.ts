@@ -210,6 +210,11 @@ export function sqlState(error: unknown): string {
 }
 
 /** A statement that does not wait for locks, or no longer, found one held. */
+/** A statement that took longer than it may. */
+export function isCanceled(error: unknown): boolean {
+  return sqlState(error) === '57014'
+}
+
 export function isLockRefused(error: unknown): boolean {
   return sqlState(error) === '55P03'
 }

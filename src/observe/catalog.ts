@@ -3,7 +3,7 @@
  *
  * Invariant: reads only; counting the values of a table stops after 5 s, and then what is not known is null.
  */
-import { type Pool, quoteIdent, quoteTable, withTransaction } from '../db/pool.ts'
+import { isCanceled, type Pool, quoteIdent, quoteTable, withTransaction } from '../db/pool.ts'
 import type { EntityNode, Graph } from '../graph/graph.ts'
 import { lineageOf } from '../graph/lineage.ts'
 
@@ -82,7 +82,7 @@ async function countValues(
       return { rows: row.rows, nulls: place(row.nulls), fresh: place(row.fresh) }
     })
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === '57014') return null
+    if (isCanceled(error)) return null
     throw error
   }
 }

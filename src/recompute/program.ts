@@ -6,8 +6,9 @@
  */
 
 import { quoteIdent } from '../db/pool.ts'
-import { type AnyInput, columnOf, FEATURE_POSTGRES_TYPE, type Hop, POSTGRES_TYPE } from '../define/index.ts'
+import { type AnyInput, columnOf, FEATURE_POSTGRES_TYPE, type Hop } from '../define/index.ts'
 import type { EntityNode, FeatureNode } from '../graph/graph.ts'
+import { keyType } from '../graph/key-type.ts'
 import { aggregateSql, type Expression } from './aggregate-sql.ts'
 import { decoderOf, readSql } from './decode.ts'
 import { pathId } from './routes.ts'
@@ -117,7 +118,7 @@ export function compileProgram(node: EntityNode): Program {
   }
   return {
     node,
-    keyType: POSTGRES_TYPE[columnOf(node.entity.table, node.key).kind],
+    keyType: keyType(node),
     features,
     slots: table.slots,
     scans: table.scans,

@@ -3,8 +3,8 @@
  * Invariant: both sides are of one snapshot; a key without a feature row comes back with `features` null.
  */
 import { type Client, exactTypes, quoteIdent, quoteTable } from '../db/pool.ts'
-import { columnOf, POSTGRES_TYPE } from '../define/index.ts'
 import type { EntityNode } from '../graph/graph.ts'
+import { keyType } from '../graph/key-type.ts'
 import type { StoredValue } from './encode.ts'
 import type { Classification } from './label.ts'
 import type { LoadedModel } from './registry.ts'
@@ -28,11 +28,6 @@ export interface Standing {
   readonly key: string
   readonly features: FeatureRow | null
   readonly stored: Stored | null
-}
-
-/** PostgreSQL type of the entity's key, as in its feature table. */
-export function keyType(node: EntityNode): string {
-  return POSTGRES_TYPE[columnOf(node.entity.table, node.key).kind]
 }
 
 /** The columns of the statement below, in its order: objects of as many members would be slow to make. */

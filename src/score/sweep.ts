@@ -7,9 +7,9 @@
  * a bounded number of rows and ends after the first piece that held stale ones.
  */
 import { quoteTable } from '../db/pool.ts'
+import { keyType } from '../graph/key-type.ts'
 import type { ApplyContext } from '../log/stage.ts'
 import type { Counters, Scorer } from './scorer.ts'
-import { keyType } from './standing.ts'
 
 /** Rows looked at by one statement. */
 const SCAN = 2_048
