@@ -5,7 +5,7 @@
  * at any point repeats the piece whole and nothing is skipped or counted twice. Any number of workers take chunks of one
  * job: a chunk in hand is locked. A job that cannot go on is kept as failed with the reason; the service goes on.
  */
-import { isRetriableDbError, type Pool } from '../db/pool.ts'
+import { isWorthRepeating, type Pool } from '../db/pool.ts'
 import { asError, isRescoreError } from '../errors.ts'
 import { isPlanted } from '../faults.ts'
 import type { Graph } from '../graph/graph.ts'
@@ -91,8 +91,7 @@ export class BackfillLane implements Lane {
     try {
       await this.#work(job, inTransaction)
     } catch (error) {
-      const isWorthRepeating = isRescoreError(error) ? error.fate === 'retry' : isRetriableDbError(error)
-      if (isWorthRepeating || (isRescoreError(error) && error.code === 'FEATURE_NOT_DEPLOYED')) throw error
+      if (isWorthRepeating(error) || (isRescoreError(error) && error.code === 'FEATURE_NOT_DEPLOYED')) throw error
       const reason = asError(error).message
       await pool.query(
         `update rescore.backfill set state = 'failed', failure = $2 where id = $1 and state = 'running'`,
