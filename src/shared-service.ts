@@ -203,7 +203,14 @@ async function prepare({ options, pool, graph, kafka, carrier }: SharedProcess):
   const watched = { publication: isByDebezium(config) ? null : publication, filled: filledTables(config) }
   await assertWatchable(pool, graph.tables, watched)
   // Capture and scoring need the feature tables whether or not a worker has made them yet.
-  const recompute = createRecomputeStage({ graph, report: () => undefined, strict: false, ...config.backfill })
+  const { isRollback } = options
+  const recompute = createRecomputeStage({
+    graph,
+    report: () => undefined,
+    strict: false,
+    isRollback,
+    ...config.backfill,
+  })
   await whileHeld(pool, recompute.name, () => recompute.deploy(pool))
   await prepareDeliveries(pool, graph, config.deliver ?? [])
   const { rows } = await pool.query<{ topic: string }>(
