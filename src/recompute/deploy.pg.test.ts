@@ -72,6 +72,13 @@ test('a type changes with the version only; then the column is made anew, and ol
   const retyped = await open(db, size(2, 1, 'text'))
   await retyped.sweep()
   expect(await retyped.stored()).toEqual({ a: { size: '5' } })
+  // What went with the column is told, or the history would go on from a value that is stored nowhere.
+  const { rows } = await db.query<{ changed: object }>('select changed from rescore.feature_history order by id')
+  expect(rows.map((row) => row.changed)).toEqual([
+    { size: { to: 1 } },
+    { size: { from: 1, to: null } },
+    { size: { from: null, to: '5' } },
+  ])
 })
 
 test('other code under the same version is told at each start until somebody answers, and acted on never', async () => {

@@ -9,6 +9,7 @@ import { type Client, quoteIdent, quoteTable } from '../db/pool.ts'
 import { FEATURE_POSTGRES_TYPE } from '../define/index.ts'
 import { RescoreError } from '../errors.ts'
 import type { FeatureNode } from '../graph/graph.ts'
+import { tellValuesGone } from './drop-values.ts'
 import type { Program } from './program.ts'
 import type { RemovedFeature } from './removed.ts'
 
@@ -78,6 +79,7 @@ export async function ensureFeatureTable(
     if (found !== undefined) {
       const isBack = before.get(node.feature.name) === node.feature.version
       if (!bits.has(node.bit) || (isBack && !isRollback)) throw refuseType(node, found, isBack)
+      await tellValuesGone(client, { entity: entity.name, featureTable }, node.feature.name)
       steps.push(`drop column ${column}`)
     }
     steps.push(`add column ${column} ${type}`)
