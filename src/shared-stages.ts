@@ -102,11 +102,12 @@ export function openRecompute(shared: SharedProcess): Promise<RunningKafkaStage>
 
 export function openScore(shared: SharedProcess): Promise<RunningKafkaStage> {
   const { graph, models, report } = shared
+  const { isRollback } = shared.options
   const keys = new Map(
     [...graph.entities.values()].map((node) => [node.featureTable, node.entity.table.columns[node.key]?.kind]),
   )
   return openStage(shared, 'score', {
-    createStage: remembering(shared, () => createScoreStage({ graph, models, report })),
+    createStage: remembering(shared, () => createScoreStage({ graph, models, report, isRollback })),
     kindOf: (table, column) => (column === 'key' ? keys.get(table) : undefined),
     isFollowed: false,
   })

@@ -15,6 +15,8 @@ export interface ProjectConfig {
   readonly backfill?: BackfillSpec | undefined
   /** Who brings changes of the database into Kafka. Missing: Rescore. */
   readonly capture?: CapturedBy | undefined
+  /** What the loader of the project found of each feature's code; missing: the text of `compute` stands for it. */
+  readonly code?: ReadonlyMap<AnyFeature, string> | undefined
 }
 
 export interface BackfillSpec {
