@@ -155,15 +155,17 @@ test('other code under the same version is told once and acted on never', async 
 
 test('a removed feature loses its definition and keeps its column; coming back it is new', async () => {
   await using db = await createTestDatabase('deploy')
+  await open(db, size(1, 1))
   const harness = await open(db, size(1, 1), dealSum)
   await db.query(`insert into app.companies values ('a', 1); insert into app.deals values (1, 'a', 5)`)
   await harness.sweep()
+  // The newest epoch is gone with it: a row written in it is not up to date in what comes next.
   await (await open(db, size(1, 1))).sweep()
   expect(await epochs(db)).toEqual({ size: 1 })
   await db.query('update app.deals set n = 6')
   const back = await open(db, size(1, 1), dealSum)
   await back.sweep()
-  expect([await back.stored(), await epochs(db)]).toEqual([{ a: { size: 1, deal_sum: 6 } }, { size: 1, deal_sum: 2 }])
+  expect([await back.stored(), await epochs(db)]).toEqual([{ a: { size: 1, deal_sum: 6 } }, { size: 1, deal_sum: 3 }])
 })
 
 test('a truncated table makes what reads it stale, also for the changes that follow in the same batch', async () => {

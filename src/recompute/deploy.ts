@@ -12,7 +12,7 @@ import type { Report } from '../log/stage.ts'
 import { forgetOthers } from './computed.ts'
 import { type DefinitionDiff, type DeployedDefinition, diffDefinitions } from './definitions.ts'
 import { planBackfill } from './deploy-backfill.ts'
-import { holdEpochs } from './epochs.ts'
+import { holdEpochs, nextEpoch } from './epochs.ts'
 import { ensureFeatureTable } from './feature-table.ts'
 import { plainArray, textArray } from './literals.ts'
 import type { Program } from './program.ts'
@@ -79,24 +79,24 @@ export async function deployFeatures(
   report: Report,
   approveAbove: number,
 ): Promise<void> {
-  const edited = await withTransaction(pool, {}, async (client) => {
+  const told = await withTransaction(pool, {}, async (client) => {
     await client.query('select pg_advisory_xact_lock($1)', [ADVISORY_LOCK.deployFeatures])
     await holdEpochs(client)
     const { rows } = await client.query<DeployedDefinition>(
       'select entity, feature, version, hash, changed_in_epoch from rescore.definition',
     )
-    const epoch = Math.max(0, ...rows.map((row) => row.changed_in_epoch)) + 1
-    const diffs = new Map<string, readonly FeatureNode[]>()
-    for (const program of programs) {
-      const diff = diffDefinitions(program.node, rows)
+    const all = programs.map((program) => ({ program, diff: diffDefinitions(program.node, rows) }))
+    const epoch = all.some(({ diff }) => diff.changed.length > 0) ? await nextEpoch(client) : 0
+    const edited = new Map<string, readonly FeatureNode[]>()
+    for (const { program, diff } of all) {
       await ensureFeatureTable(client, program, new Set(diff.changed.map(({ bit }) => bit)))
       await saveDiff(client, program.node.entity.name, diff, epoch)
       await planBackfill(client, program.node, [...diff.changed, ...diff.readers], approveAbove)
-      diffs.set(program.node.entity.name, diff.edited)
+      edited.set(program.node.entity.name, diff.edited)
     }
     await removeEntities(client, graph)
     await forgetOthers(client, programs)
-    return diffs
+    return edited
   })
-  for (const [entity, nodes] of edited) tell(report, entity, nodes)
+  for (const [entity, nodes] of told) tell(report, entity, nodes)
 }
