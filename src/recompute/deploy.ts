@@ -20,7 +20,7 @@ import {
 } from './definitions.ts'
 import { whileDefinitionsHeld } from './definitions-lock.ts'
 import { planBackfill } from './deploy-backfill.ts'
-import { holdEpochs } from './epochs.ts'
+import { holdEpochs, nextEpoch } from './epochs.ts'
 import { ensureFeatureTable } from './feature-table.ts'
 import { plainArray, textArray } from './literals.ts'
 import { refuseOutdated } from './outdated.ts'
@@ -103,25 +103,25 @@ export async function deployFeatures(
   report: Report,
   { approveAbove, isRollback }: DeployOptions,
 ): Promise<void> {
-  const edited = await whileDefinitionsHeld(pool, async (client) => {
+  const told = await whileDefinitionsHeld(pool, async (client) => {
     await holdEpochs(client)
     const { rows } = await client.query<DeployedDefinition>(READ_DEFINITIONS)
     if (!isRollback) await refuseOutdated(client, graph, rows)
     const removed = await readRemoved(client)
-    const epoch = Math.max(0, ...rows.map((row) => row.changed_in_epoch)) + 1
-    const diffs = new Map<string, readonly FeatureNode[]>()
-    for (const program of programs) {
+    const all = programs.map((program) => ({ program, diff: diffDefinitions(program.node, rows) }))
+    const epoch = all.some(({ diff }) => diff.changed.length > 0) ? await nextEpoch(client) : 0
+    const edited = new Map<string, readonly FeatureNode[]>()
+    for (const { program, diff } of all) {
       const { node } = program
-      const diff = diffDefinitions(node, rows)
       await ensureFeatureTable(client, program, { changed: diff.changed, removed, isRollback })
       await saveDiff(client, program, diff, epoch)
       await planBackfill(client, node, [...diff.changed, ...diff.readers], approveAbove)
-      diffs.set(node.entity.name, diff.edited)
+      edited.set(node.entity.name, diff.edited)
     }
     await remove(client, graph, rows)
     await noteRelease(client, 'features', membersOf(graph))
     await forgetOthers(client, programs)
-    return diffs
+    return edited
   })
-  for (const [entity, nodes] of edited) tell(report, entity, nodes)
+  for (const [entity, nodes] of told) tell(report, entity, nodes)
 }
