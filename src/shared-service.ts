@@ -19,6 +19,7 @@ import { capturedTables, filledTables } from './graph/captured-tables.ts'
 import { compileGraph } from './graph/compile.ts'
 import type { Graph } from './graph/graph.ts'
 import { pathColumns } from './graph/path-columns.ts'
+import { ensureMonths, readNow } from './history/partitions.ts'
 import { withAdmin } from './log/kafka/admin.ts'
 import { beginAtEnds } from './log/kafka/beginning.ts'
 import { createKafka } from './log/kafka/client.ts'
@@ -200,6 +201,7 @@ function watchedTopics({ pool, graph, options }: Pick<SharedProcess, 'pool' | 'g
 async function prepare({ options, pool, graph, kafka, carrier }: SharedProcess): Promise<void> {
   const { config, kafka: settings, log, publication, signal } = options
   await migrate(pool)
+  await ensureMonths(pool, await readNow(pool))
   await refuseOtherCarrier(pool, carrier)
   for (const connector of config.connectors) {
     await prepareConnector({ pool, connector, foreignKeys: pathColumns(graph) })

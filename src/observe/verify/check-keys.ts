@@ -132,14 +132,14 @@ export async function checkKeys(check: KeyCheck, keys: readonly string[]): Promi
   const subjects = all.filter((subject) => !waitsForBackfill(check, subject))
   const features = await foldHistory(
     check,
-    'rescore.feature_history',
+    'rescore.feature_past',
     keys,
     (row) => String(row.key),
     () => new FeatureFold(),
   )
   const scores = await foldHistory(
     check,
-    'rescore.classification_history',
+    'rescore.classification_past',
     keys,
     (row) => scoreName(String(row.model), String(row.key)),
     () => new ScoreFold(),
