@@ -5,6 +5,7 @@
 import type { Pool, Queryable } from '../db/pool.ts'
 import type { FeatureValue } from '../define/index.ts'
 import { RescoreError } from '../errors.ts'
+import type { Cause } from '../log/stage.ts'
 import { Known } from './fold.ts'
 import { formatInstant, type Instant, instantSql } from './instant.ts'
 import { readSteps } from './read.ts'
@@ -18,6 +19,9 @@ export type Moved =
       readonly validAt: string
       readonly recordedAt: string
       readonly moves: readonly { readonly feature: string; readonly from: FeatureValue; readonly to: FeatureValue }[]
+      /** Those that were kept of them. */
+      readonly causes: readonly Cause[]
+      readonly causesLeftOut: number
     }
   | {
       readonly kind: 'classification'
@@ -50,6 +54,8 @@ interface MovedRow {
 }
 interface FeatureRow extends MovedRow {
   readonly changed: Changed | null
+  readonly causes: readonly Cause[]
+  readonly cause_count: number
 }
 interface ScoreRow extends MovedRow {
   readonly model: string
@@ -68,7 +74,7 @@ const times = ({ valid_at, recorded_at }: MovedRow) => ({
   recordedAt: formatInstant(recorded_at),
 })
 
-const FEATURES = `select op, changed, ${instantSql('valid_at')} as valid_at, ${instantSql('recorded_at')} as recorded_at
+const FEATURES = `select op, changed, causes, cause_count, ${instantSql('valid_at')} as valid_at, ${instantSql('recorded_at')} as recorded_at
   from rescore.feature_history where entity = $1 and key = $2 order by id desc limit $3`
 const SCORES = `select op, model, model_version, from_label, from_probability, to_label, to_probability,
     ${instantSql('coalesce(source_at, scored_at)')} as valid_at, ${instantSql('scored_at')} as recorded_at
@@ -101,6 +107,8 @@ export async function readMoves(
       op: row.op,
       ...times(row),
       moves: Object.entries(row.changed ?? {}).map(([feature, { from = null, to }]) => ({ feature, from, to })),
+      causes: row.causes,
+      causesLeftOut: Math.max(0, row.cause_count - row.causes.length),
     } satisfies Moved,
   }))
   const scored = scores.rows.map((row) => ({

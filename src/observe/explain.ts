@@ -7,6 +7,7 @@
 import type { Queryable } from '../db/pool.ts'
 import { RescoreError } from '../errors.ts'
 import type { Cause, FeatureMove } from '../log/stage.ts'
+import { readSilenced, type SilencedRow } from './silenced.ts'
 
 export interface ExplainedScore {
   readonly model: string
@@ -45,6 +46,8 @@ export interface Explanation {
     readonly reason: string
     readonly since: string
   } | null
+  /** Set while the values were computed by a silent backfill and no model has scored them since. */
+  readonly silenced: SilencedRow | null
   /** Newest first. */
   readonly steps: readonly ExplainedStep[]
 }
@@ -169,6 +172,7 @@ export async function explain(
       scoredAt: row.scored_at,
     })),
     quarantined: aside.rows[0] ?? null,
+    silenced: await readSilenced(db, entity, key),
     steps: chain.slice(0, limit),
   }
 }
