@@ -2,6 +2,7 @@
  * How a process of many parts ends, and what its parts tell.
  * Invariant: all parts have ended before anything they use is closed or given up, and nothing ends silently.
  */
+import { hostname } from 'node:os'
 import type { Backfill } from './backfill/job.ts'
 import { BackfillLane } from './backfill/lane.ts'
 import type { BudgetBook } from './connect/budget.ts'
@@ -112,10 +113,11 @@ export function watchConnectors(metrics: Metrics, connectors: readonly Connector
 export function backfillLane(
   { pool, graph, log }: { readonly pool: Pool; readonly graph: Graph; readonly log: ConnectLog },
   stage: RecomputeStage,
+  worker: string = `${hostname()} ${process.pid}`,
 ): BackfillLane {
   const onError = ({ message }: Error, { id }: Backfill) =>
     log.warn({ error: message, backfill: String(id) }, 'A backfill has failed.')
-  return new BackfillLane({ pool, graph, stage, onError })
+  return new BackfillLane({ pool, graph, worker, stage, onError })
 }
 
 /** Counts for the stage objects of a process, and the part that writes them down. */

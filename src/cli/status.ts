@@ -84,6 +84,9 @@ export function renderStatus(status: Status): string {
   }
   for (const { model, label, count } of status.classifications) lines.push(`model ${model}: ${count} ${label}`)
   if (status.quarantined > 0) lines.push(`kept aside: ${status.quarantined} entities that cannot be computed`)
+  for (const { entity, backfill, count } of status.silenced) {
+    lines.push(`${entity}: ${count} computed silently by backfill ${backfill}, not scored since`)
+  }
   if (status.rejected > 0) lines.push(`rejected: ${status.rejected} records that could not be landed`)
   if (status.unpublished > 0) {
     lines.push(`published without large columns: ${status.unpublished} changes (rescore unpublished list)`)

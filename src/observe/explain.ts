@@ -8,6 +8,7 @@ import type { Queryable } from '../db/pool.ts'
 import { RescoreError } from '../errors.ts'
 import type { BaseStep } from '../history/base.ts'
 import type { Cause, FeatureMove } from '../log/stage.ts'
+import { readSilenced, type SilencedRow } from './silenced.ts'
 
 export interface ExplainedScore {
   readonly model: string
@@ -47,6 +48,8 @@ export interface Explanation {
     readonly reason: string
     readonly since: string
   } | null
+  /** Set while the values were computed by a silent backfill and no model has scored them since. */
+  readonly silenced: SilencedRow | null
   /** Newest first. */
   readonly steps: readonly ExplainedStep[]
 }
@@ -189,6 +192,7 @@ export async function explain(
       scoredAt: row.scored_at,
     })),
     quarantined: aside.rows[0] ?? null,
+    silenced: await readSilenced(db, entity, key),
     steps: chain.slice(0, limit),
   }
 }

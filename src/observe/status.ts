@@ -4,6 +4,7 @@
  */
 import type { Pool } from '../db/pool.ts'
 import { withTransaction } from '../db/pool.ts'
+import { countSilenced, type Silenced } from './silenced.ts'
 import { type PartitionStatus, readShared, WORKER_GONE, type WorkerStatus } from './status-shared.ts'
 
 export interface StageStatus {
@@ -46,6 +47,8 @@ export interface Status {
   }[]
   readonly classifications: readonly { readonly model: string; readonly label: string; readonly count: number }[]
   readonly quarantined: number
+  /** Entities that a silent backfill has computed, and that were not scored since. */
+  readonly silenced: readonly Silenced[]
   readonly rejected: number
   /** Changes published without their large columns, because their topic cannot take them. */
   readonly unpublished: number
@@ -109,6 +112,7 @@ export async function readStatus(pool: Pool): Promise<Status> {
       connectors: connectors.rows,
       classifications: labels.rows,
       quarantined: aside.rows[0]?.quarantined ?? 0,
+      silenced: await countSilenced(client),
       rejected: aside.rows[0]?.rejected ?? 0,
       unpublished: aside.rows[0]?.unpublished ?? 0,
     }

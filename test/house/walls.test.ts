@@ -43,8 +43,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   capture: ['graph', 'define', 'db', 'log'],
   recompute: ['graph', 'define', 'db', 'log'],
   score: ['graph', 'define', 'db', 'log'],
-  // A pure fold, and what feeds it.
-  history: ['graph', 'define', 'db'],
+  // A pure fold, and what feeds it; what a cause is, the contract of the stages says.
+  history: ['graph', 'define', 'db', 'log'],
   dataset: ['graph', 'define', 'db', 'history'],
   backfill: ['graph', 'define', 'db', 'log', 'recompute'],
   plan: ['graph', 'define', 'db', 'backfill', 'recompute', 'score'],
