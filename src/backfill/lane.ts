@@ -135,7 +135,7 @@ export class BackfillLane implements Lane {
     const keys = chunk.keys.slice(0, most)
     if (job.rate !== null && !(await this.#isItsTurn(context, job, keys.length))) return 0
     const { entity, features, policy } = job
-    const isForced = policy === 'all' || policy === 'missing'
+    const isForced = policy !== 'stale'
     const done = await this.#options.stage.recompute(context, { entity, keys, features, isForced })
     const left = chunk.keys.slice(keys.length)
     await client.query(

@@ -12,6 +12,7 @@ import type { Report } from '../log/stage.ts'
 import { forgetOthers } from './computed.ts'
 import { type DefinitionDiff, type DeployedDefinition, diffDefinitions } from './definitions.ts'
 import { planBackfill } from './deploy-backfill.ts'
+import { deployExpectations, forgetViolationsOf } from './deploy-expect.ts'
 import { holdEpochs } from './epochs.ts'
 import { ensureFeatureTable } from './feature-table.ts'
 import { plainArray, textArray } from './literals.ts'
@@ -91,10 +92,13 @@ export async function deployFeatures(
       const diff = diffDefinitions(program.node, rows)
       await ensureFeatureTable(client, program, new Set(diff.changed.map(({ bit }) => bit)))
       await saveDiff(client, program.node.entity.name, diff, epoch)
-      await planBackfill(client, program.node, [...diff.changed, ...diff.readers], approveAbove)
+      const stale = [...diff.changed, ...diff.readers]
+      await planBackfill(client, program.node, stale, approveAbove)
+      await deployExpectations(client, program.node, new Set(stale.map(({ bit }) => bit)))
       diffs.set(program.node.entity.name, diff.edited)
     }
     await removeEntities(client, graph)
+    await forgetViolationsOf(client, [...graph.entities.keys()])
     await forgetOthers(client, programs)
     return diffs
   })

@@ -15,6 +15,7 @@ import { failureOf, isHealed, isOrphan, mustWrite, type Outcome, type WriteConte
 import { featureType, type Program } from './program.ts'
 import { heal, putAside } from './quarantine.ts'
 import { type Statement, statement } from './statement.ts'
+import { writeViolations } from './violations.ts'
 
 function upsertSql(program: Program, isGuarded: boolean): string {
   const names = program.features.map(({ node }) => quoteIdent(node.feature.name))
@@ -64,10 +65,9 @@ export class Writer {
   /** Returns the outcomes whose effects are in the table now, without those the guard refused. */
   async write(context: WriteContext, outcomes: readonly Outcome[]): Promise<readonly Outcome[]> {
     const { entity } = this.#program.node
-    const written = await this.#save(
-      context,
-      outcomes.filter((outcome) => mustWrite(outcome, context.epoch)),
-    )
+    const wanted = new Set(outcomes.filter((outcome) => mustWrite(outcome, context.epoch)))
+    const written = await this.#save(context, [...wanted])
+    const isIn = new Set(written)
     const removed = await this.#delete(context, outcomes.filter(isOrphan))
     await putAside(
       context,
@@ -75,6 +75,11 @@ export class Writer {
       outcomes.filter((outcome) => failureOf(outcome) !== null),
     )
     await heal(context.client, entity.name, outcomes.filter(isHealed))
+    await writeViolations(
+      context.client,
+      entity.name,
+      outcomes.filter((outcome) => isIn.has(outcome) || !wanted.has(outcome)),
+    )
     const done = [...written, ...removed]
     if (!isPlanted('history-dropped')) await writeHistory(context, entity.name, done)
     return done
