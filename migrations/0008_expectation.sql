@@ -22,3 +22,13 @@ create table rescore.violation (
   primary key (entity, key, feature)
 );
 create index violation_feature on rescore.violation (entity, feature, rule, otherwise);
+
+-- Of features that may be null only so often: rows of the entity's feature table and nulls among them, as the sum of
+-- these. Each transaction adds what it changes, so that none waits for another; they are folded now and then.
+create table rescore.null_count (
+  entity text not null,
+  feature text not null,
+  rows bigint not null,
+  nulls bigint not null
+);
+create index null_count_feature on rescore.null_count (entity, feature);

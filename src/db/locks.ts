@@ -24,3 +24,6 @@ export const DATASET_LOCK_CLASS = 726_573_634
 
 /** First half of the locks on roles, whose second half is a hash of the role's name. */
 export const ROLE_LOCK_CLASS = 726_573_633
+
+/** First half of the locks on the room for new nulls, whose second half is a hash of the entity's name. */
+export const NULLS_LOCK_CLASS = 726_573_635

@@ -180,9 +180,9 @@ export function computeRow(
       return failed(row, failure, { computed, needed: neededCount })
     }
     const stored = row.stored[bit] ?? null
-    const isNullStored = row.epoch !== null && stored === null
     const open = row.open.get(name)
-    const violation = judge(feature.node.feature, checked.value, stored, { open, isNullStored, room })
+    const standing = { stored, hasRow: row.epoch !== null, open, room }
+    const violation = judge(feature.node.feature, checked.value, standing)
     if (violation?.effect === 'aside') {
       const failure = { feature: name, inputs: inputsJson(inputs), ...refusalOf(feature.node.feature, violation) }
       return failed(row, failure, { computed, needed: neededCount }, [violation])

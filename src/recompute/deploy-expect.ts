@@ -66,6 +66,8 @@ export async function deployExpectations(client: Client, node: EntityNode, stale
   ])
 }
 
-export async function forgetViolationsOf(client: Client, entities: readonly string[]): Promise<void> {
-  await client.query('delete from rescore.violation where entity <> all($1::text[])', [textArray(entities)])
+export async function forgetOtherEntities(client: Client, entities: readonly string[]): Promise<void> {
+  for (const table of ['violation', 'null_count']) {
+    await client.query(`delete from rescore.${table} where entity <> all($1::text[])`, [textArray(entities)])
+  }
 }

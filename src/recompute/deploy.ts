@@ -12,10 +12,11 @@ import type { Report } from '../log/stage.ts'
 import { forgetOthers } from './computed.ts'
 import { type DefinitionDiff, type DeployedDefinition, diffDefinitions } from './definitions.ts'
 import { planBackfill } from './deploy-backfill.ts'
-import { deployExpectations, forgetViolationsOf } from './deploy-expect.ts'
+import { deployExpectations, forgetOtherEntities } from './deploy-expect.ts'
 import { holdEpochs } from './epochs.ts'
 import { ensureFeatureTable } from './feature-table.ts'
 import { plainArray, textArray } from './literals.ts'
+import { recountNulls } from './null-count.ts'
 import type { Program } from './program.ts'
 
 const SAVE = `insert into rescore.definition (entity, feature, version, hash, changed_in_epoch)
@@ -98,8 +99,10 @@ export async function deployFeatures(
       diffs.set(program.node.entity.name, diff.edited)
     }
     await removeEntities(client, graph)
-    await forgetViolationsOf(client, [...graph.entities.keys()])
+    await forgetOtherEntities(client, [...graph.entities.keys()])
     await forgetOthers(client, programs)
+    // Last: whoever waits for this holds keys that nothing here may wait for any more.
+    for (const { node } of programs) await recountNulls(client, node)
     return diffs
   })
   for (const [entity, nodes] of edited) tell(report, entity, nodes)

@@ -29,7 +29,7 @@ export interface OpenViolation {
 
 /** Whether one more null has room under the share that a feature allows. */
 export interface NullRoom {
-  take(feature: AnyFeature): boolean
+  take(feature: AnyFeature, isNewRow: boolean): boolean
 }
 
 /** Rules that a value breaks by itself, whatever was stored before. */
@@ -49,27 +49,29 @@ function isTooFar({ maxDelta }: Expectation, value: FeatureValue, stored: Featur
   return stored !== 0 && distance > maxDelta.rel * Math.abs(stored)
 }
 
-function broken(feature: AnyFeature, expect: Expectation, value: FeatureValue, stored: FeatureValue, room: NullRoom) {
-  const rule = brokenByItself(expect, value)
-  if (rule !== null) return rule
-  if (value === null) return expect.maxNullRate === undefined || room.take(feature) ? null : 'maxNullRate'
-  return isTooFar(expect, value, stored) ? 'maxDelta' : null
+export interface Standing {
+  /** As stored; null also where there is no row. */
+  readonly stored: FeatureValue
+  readonly hasRow: boolean
+  readonly open: OpenViolation | undefined
+  readonly room: NullRoom
 }
 
-/**
- * @param isNullStored there is a row, and what it holds is null: another null adds nothing to the share of them
- * @returns null: it passes
- */
-export function judge(
-  feature: AnyFeature,
-  value: FeatureValue,
-  stored: FeatureValue,
-  { open, isNullStored, room }: { open: OpenViolation | undefined; isNullStored: boolean; room: NullRoom },
-): Violation | null {
+/** Null where null is stored adds nothing to the share of them. */
+function isOneTooMany(feature: AnyFeature, { stored, hasRow, room }: Standing): boolean {
+  if (feature.expect?.maxNullRate === undefined || (hasRow && stored === null)) return false
+  return !room.take(feature, !hasRow)
+}
+
+/** @returns null: it passes */
+export function judge(feature: AnyFeature, value: FeatureValue, standing: Standing): Violation | null {
   const { name, expect } = feature
   if (expect === null) return null
+  const { stored, open } = standing
   const isAccepted = open?.isAccepted === true && open.value === value
-  const rule = broken(feature, expect, value, stored, isAccepted || isNullStored ? ENOUGH_ROOM : room)
+  let rule = brokenByItself(expect, value)
+  if (rule === null && value === null && isOneTooMany(feature, standing) && !isAccepted) rule = 'maxNullRate'
+  if (rule === null && isTooFar(expect, value, stored)) rule = 'maxDelta'
   if (rule === null) return null
   const { otherwise } = expect
   const effectOf = (): Effect => {

@@ -11,6 +11,7 @@ import type { FeatureValue } from '../define/index.ts'
 import { isPlanted } from '../faults.ts'
 import { writeHistory } from './history.ts'
 import { plainArray, textArray, timestampText } from './literals.ts'
+import { NullCounter } from './null-count.ts'
 import { failureOf, isHealed, isOrphan, mustWrite, type Outcome, type WriteContext } from './outcome.ts'
 import { featureType, type Program } from './program.ts'
 import { heal, putAside } from './quarantine.ts'
@@ -51,9 +52,11 @@ export class Writer {
   readonly #program: Program
   readonly #upsert: Statement
   readonly #remove: Statement
+  readonly #nulls: NullCounter
 
   constructor(program: Program) {
     this.#program = program
+    this.#nulls = new NullCounter(program.node)
     this.#upsert = statement('save', upsertSql(program, true))
     this.#remove = statement(
       'remove',
@@ -81,6 +84,7 @@ export class Writer {
       outcomes.filter((outcome) => isIn.has(outcome) || !wanted.has(outcome)),
     )
     const done = [...written, ...removed]
+    await this.#nulls.add(context.client, done)
     if (!isPlanted('history-dropped')) await writeHistory(context, entity.name, done)
     return done
   }
