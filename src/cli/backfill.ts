@@ -114,7 +114,7 @@ export function backfillCommand(signal: AbortSignal): Command {
     .option('--order <column>', 'a column and asc or desc: which entities come first')
     .option('--stale', 'those computed under older definitions')
     .option('--missing', 'those without a value')
-    .option('--failed', 'those put aside')
+    .option('--failed', 'those put aside, or with a value held back')
     .option('--all', 'every one in scope (the default)')
     .option('--rate <n>', 'at most so many a second, over all workers', parseCount)
     .option('--dry-run', 'say how many, write nothing')

@@ -4,7 +4,8 @@ import type { Cause, FeatureMove } from '../log/stage.ts'
 import { type Explanation, explain } from '../observe/explain.ts'
 import { type Common, command, parseCount } from './command.ts'
 import { withConnection } from './connection.ts'
-import { print, printJson } from './output.ts'
+import { EFFECT_TEXT } from './expectations.ts'
+import { print, printable, printJson } from './output.ts'
 
 const shown = (value: unknown) => (value === null ? '∅' : String(value).replace(/[\p{Cc}\p{Cf}]/gu, '·'))
 
@@ -27,6 +28,11 @@ export function renderExplanation(explanation: Explanation): string {
     lines.push(
       `kept aside since ${quarantined.since}: feature ${quarantined.feature}: ${quarantined.code}: ${quarantined.reason}`,
     )
+  }
+  for (const { feature, rule, value, effect, since, acceptedAt } of explanation.violations) {
+    const computed = printable(JSON.stringify(value))
+    const accepted = acceptedAt === null ? '' : ` (accepted ${acceptedAt})`
+    lines.push(`${feature}: computed ${computed} breaks ${rule} since ${since}: ${EFFECT_TEXT[effect]}${accepted}`)
   }
   for (const step of explanation.steps) {
     lines.push('', `${step.at} ${step.op}`)

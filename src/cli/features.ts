@@ -8,6 +8,7 @@ import { type CatalogEntry, readCatalog } from '../observe/catalog.ts'
 import { resolveTarget } from './backfill-target.ts'
 import { type Common, command } from './command.ts'
 import { withConnection } from './connection.ts'
+import { ageText } from './expectations.ts'
 import { paint, print, printJson, table } from './output.ts'
 
 const percent = (share: number | null) => (share === null ? '-' : `${(share * 100).toFixed(1)} %`)
@@ -17,28 +18,47 @@ function versionText({ version, deployedVersion }: CatalogEntry): string {
   return deployedVersion === null ? `${version} (not deployed)` : `${version} (deployed ${deployedVersion})`
 }
 
+const secondsText = (seconds: number) => (seconds < 60 ? `${seconds.toFixed(2)} s` : ageText(seconds))
+
 function freshText({ rows, fresh, backfill }: CatalogEntry): string {
   if (rows === null || fresh === null) return '-'
   const waiting = backfill === null ? '' : `, backfill ${backfill}`
   return fresh === rows ? `all ${rows}` : `${fresh} of ${rows}${waiting}`
 }
 
+function nullText({ nullRate, isNullRateExact }: CatalogEntry): string {
+  return `${nullRate === null || isNullRateExact ? '' : '~'}${percent(nullRate)}`
+}
+
+/** `min 0, max 9, else block`, and how many values are not so. */
+function expectText({ expect, violations }: CatalogEntry): string {
+  if (expect === null) return '-'
+  const { otherwise, ...rules } = expect
+  const said = Object.entries(rules).map(([rule, limit]) =>
+    limit === true ? rule : `${rule} ${JSON.stringify(limit)}`,
+  )
+  const broken = violations === 0 ? '' : paint(` (${violations} not so)`, 'red')
+  return `${short(said.join(', '), 40)} else ${otherwise}${broken}`
+}
+
+const short = (text: string, length: number) => (text.length > length ? `${text.slice(0, length - 1)}…` : text)
+
 export function renderCatalog(entries: readonly CatalogEntry[]): string {
-  const header = ['feature', 'type', 'version', 'up to date', 'null', 'lag', 'cut off', 'reads', 'read by', 'what']
-  const short = (text: string, length: number) => (text.length > length ? `${text.slice(0, length - 1)}…` : text)
+  const header = ['feature', 'type', 'version', 'up to date', 'fresh to', 'null', 'cut off', 'expects']
   const rows = entries.map((entry) => [
     `${entry.entity}.${entry.feature}`,
     entry.type,
     versionText(entry),
     freshText(entry),
-    percent(entry.nullRate),
-    entry.lagSeconds === null ? '-' : `${entry.lagSeconds.toFixed(2)} s`,
+    entry.freshnessSeconds === null ? '-' : secondsText(entry.freshnessSeconds),
+    nullText(entry),
     percent(entry.cutOffRatio),
+    expectText(entry),
     short(entry.reads.join(', '), 60),
     short(entry.readBy.join(', '), 40),
     short(entry.description, 60),
   ])
-  return table(header, rows)
+  return table([...header, 'reads', 'read by', 'what'], rows)
 }
 
 export function renderLineage({ entity, feature, inputs, columns, above, below, models }: FeatureLineage): string {
@@ -65,7 +85,7 @@ function columnNamed(graph: Graph, text: string) {
 
 export function featuresCommand(): Command {
   return command('features', 'The catalog: what each feature is, reads and feeds, and how its stored values are', [
-    ['rescore features', 'version, up to date, null rate, lag, share of computations that changed nothing'],
+    ['rescore features', 'version, up to date, freshness, null rate, share of computations that changed nothing'],
     ['rescore features --json', 'the same with whole lists, for a catalog of your own'],
   ]).action(async ({ json }: Common) => {
     const entries = await withConnection(async ({ pool }) => {

@@ -12,6 +12,7 @@ import { devCommand } from './dev.ts'
 import { doctorCommand } from './doctor.ts'
 import { eraseCommand } from './erase.ts'
 import { EXIT, exitCodeOf, explained, interruptedCode, isDrainTimeout } from './exit.ts'
+import { expectationsCommand } from './expectations.ts'
 import { explainCommand } from './explain.ts'
 import { featuresCommand, lineageCommand } from './features.ts'
 import { historyCommand } from './history.ts'
@@ -53,6 +54,7 @@ export function createProgram(signal: AbortSignal): Command {
     doctorCommand(signal),
     featuresCommand(),
     lineageCommand(),
+    expectationsCommand(signal),
     planCommand(signal),
     backfillCommand(signal),
     backfillsCommand(),

@@ -7,6 +7,7 @@
 import type { Queryable } from '../db/pool.ts'
 import { RescoreError } from '../errors.ts'
 import type { Cause, FeatureMove } from '../log/stage.ts'
+import { type OpenViolation, violationsOf } from './violations.ts'
 
 export interface ExplainedScore {
   readonly model: string
@@ -45,6 +46,8 @@ export interface Explanation {
     readonly reason: string
     readonly since: string
   } | null
+  /** Features whose last computed value is not as expected; what became of it. */
+  readonly violations: readonly OpenViolation[]
   /** Newest first. */
   readonly steps: readonly ExplainedStep[]
 }
@@ -149,6 +152,7 @@ export async function explain(
     'select feature, code, reason, since::text from rescore.quarantine where entity = $1 and key = $2',
     [entity, key],
   )
+  const violations = await violationsOf(db, entity, key)
   const chain = steps(features.rows, scores.rows)
   if (chain.length === 0 && now.rows.length === 0 && aside.rows.length === 0) {
     throw new RescoreError({
@@ -169,6 +173,7 @@ export async function explain(
       scoredAt: row.scored_at,
     })),
     quarantined: aside.rows[0] ?? null,
+    violations,
     steps: chain.slice(0, limit),
   }
 }
