@@ -99,7 +99,6 @@ export function expectationsCommand(signal: AbortSignal): Command {
   return command('expectations', 'Values that are not as their features expect, and what became of them', [
     ['rescore expectations', 'how many, by feature and rule'],
     ['rescore expectations company.arr', 'which entities, which value, since when'],
-    ['rescore expectations accept company.arr --ids 17', 'let one through that somebody has looked at'],
   ])
     .enablePositionalOptions()
     .argument('[what]', 'a feature or an entity')

@@ -6,7 +6,7 @@
  * open) are made stale, and the sweep computes them as any other, in bounded pieces. Values that pass are not touched,
  * and neither are features that the deployment makes stale in any case.
  */
-import { type Client, quoteTable } from '../db/pool.ts'
+import { type Client, type Queryable, quoteTable } from '../db/pool.ts'
 import type { EntityNode, FeatureNode } from '../graph/graph.ts'
 import { brokenSql } from './expect-sql.ts'
 import { textArray } from './literals.ts'
@@ -25,8 +25,8 @@ export function reexpected(
 }
 
 /** Of the features of one entity, what was expected when they were last deployed. */
-export async function readExpected(client: Client, entity: string): Promise<ReadonlyMap<string, string | null>> {
-  const { rows } = await client.query<{ feature: string; expect: string | null }>(
+export async function readExpected(database: Queryable, entity: string): Promise<ReadonlyMap<string, string | null>> {
+  const { rows } = await database.query<{ feature: string; expect: string | null }>(
     'select feature, expect::text as expect from rescore.definition where entity = $1',
     [entity],
   )

@@ -70,8 +70,10 @@ export function judge(feature: AnyFeature, value: FeatureValue, standing: Standi
   const { stored, open } = standing
   const isAccepted = open?.isAccepted === true && open.value === value
   let rule = brokenByItself(expect, value)
-  if (rule === null && value === null && isOneTooMany(feature, standing) && !isAccepted) rule = 'maxNullRate'
-  if (rule === null && isTooFar(expect, value, stored)) rule = 'maxDelta'
+  const isOver = value === null && isOneTooMany(feature, standing)
+  // Once it is stored, an accepted value breaks neither of these any more.
+  if (rule === null && isOver && !isAccepted) rule = 'maxNullRate'
+  if (rule === null && isTooFar(expect, value, stored) && !isAccepted) rule = 'maxDelta'
   if (rule === null) return null
   const { otherwise } = expect
   const effectOf = (): Effect => {

@@ -42,7 +42,8 @@ export function verdictOf(
   said: Row | null,
 ): Verdict | null {
   if (expect === null) return null
-  const isAccepted = said !== null && said.accepted_at !== null && said.value === value
+  // Accepted and still held back: its backfill has not come to it.
+  const isAccepted = said !== null && said.accepted_at !== null && said.effect === 'stored' && said.value === value
   const isRefusedNull = !isAccepted && value === null && !(hasRow && stored === null) && said?.rule === 'maxNullRate'
   let rule = breaks(expect, value)
   if (rule === null && isRefusedNull && expect.maxNullRate !== undefined) rule = 'maxNullRate'
