@@ -23,9 +23,13 @@ export interface CatalogEntry {
   readonly backfill: bigint | null
   readonly reads: readonly string[]
   readonly readBy: readonly string[]
-  /** Stored rows, and those of them computed under its present definition; null: not known. */
+  /**
+   * Stored rows; those of them computed under its present definition; those whose entity is put aside, which are not
+   * fresh. null: not known.
+   */
   readonly rows: number | null
   readonly fresh: number | null
+  readonly aside: number | null
   /** Age of the oldest change or definition its values do not reflect yet; null: nobody runs that could say. */
   readonly freshnessSeconds: number | null
   /** Share of stored values that are null, 0 to 1. */
@@ -45,6 +49,7 @@ const NOT_DEPLOYED = {
   backfill: null,
   rows: null,
   fresh: null,
+  aside: null,
   freshnessSeconds: null,
   nullRate: null,
   isNullRateExact: false,

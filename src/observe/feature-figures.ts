@@ -13,9 +13,13 @@ export interface FeatureFigures {
   readonly version: number
   /** The backfill that its stale values wait for. */
   readonly backfill: bigint | null
-  /** Stored rows, and those of them computed under its present definition; null: they took too long to count. */
+  /**
+   * Stored rows; those of them computed under its present definition; and those whose entity is put aside, which are not
+   * fresh whatever they were computed under. null: they took too long to count.
+   */
   readonly rows: number | null
   readonly fresh: number | null
+  readonly aside: number | null
   /**
    * Age of the oldest thing that its values do not reflect yet, in seconds: a change that waits, or the definition that
    * rows are still to be computed under. null: nobody runs that could say.
@@ -68,6 +72,7 @@ function figuresOf(row: DefinitionRow, columns: ColumnFigures | null, lag: numbe
     backfill,
     rows: columns?.rows ?? null,
     fresh: columns?.fresh.get(feature) ?? null,
+    aside: columns?.aside ?? null,
     freshnessSeconds: freshnessOf(row, columns, lag),
     nullRate: counted ?? columns?.nullRate.get(feature) ?? null,
     isNullRateExact: counted !== null || columns?.isNullRateExact === true,
@@ -89,7 +94,7 @@ export async function readFeatureFigures(
   const figures: FeatureFigures[] = []
   for (const [entity, theirs] of Map.groupBy(rows, (row) => row.entity)) {
     const stored = theirs.map((row) => ({ feature: row.feature, changedIn: row.changed_in_epoch }))
-    const columns = await readColumns(pool, `rescore.features_${entity}`, stored, countWithinMs)
+    const columns = await readColumns(pool, entity, stored, countWithinMs)
     figures.push(...theirs.map((row) => figuresOf(row, columns, lag)))
   }
   return figures

@@ -156,7 +156,7 @@ export function createMetricTable(registry: Registry, declared: DeclaredMetric[]
     ),
     featureStale: gauge(
       'rescore_feature_stale_rows',
-      'Rows not computed under the present definition of the feature.',
+      'Rows still to be computed under its present definition; not of entities put aside.',
       'entity',
       'feature',
     ),

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { acceptValues } from '../../src/backfill/accept.ts'
 import type { Expectation } from '../../src/define/index.ts'
 import { compileGraph } from '../../src/graph/compile.ts'
+import { readCatalog } from '../../src/observe/catalog.ts'
 import { explain } from '../../src/observe/explain.ts'
 import { readStatus } from '../../src/observe/status.ts'
 import { makePlan } from '../../src/plan/plan.ts'
@@ -49,6 +50,10 @@ test('what a plan counts is what is put aside, and verify agrees before and afte
     expect(await numbers(database, `rescore.violation where effect = 'aside'`)).toBe(above)
     await using checker = await createChecker(strict)
     expect((await checker.check(database)).differences).toEqual([])
+    const catalog = await readCatalog(database.pool, compileGraph(strict))
+    const company = catalog.filter(({ entity }) => entity === 'company')
+    expect(company.find(({ feature }) => feature === 'visits')).toMatchObject({ violations: above })
+    for (const { rows, fresh, aside } of company) expect([rows, fresh, aside]).toEqual([24, 24 - above, above])
     const again = await makePlan({
       ...database,
       graph: compileGraph(strict),
