@@ -111,7 +111,7 @@ export class BackfillLane implements Lane {
     const keys = chunk.keys.slice(0, most)
     if (job.rate !== null && !(await this.#isItsTurn(context, job, keys.length))) return 0
     const { entity, features, policy } = job
-    const isForced = policy === 'all' || policy === 'missing'
+    const isForced = policy !== 'stale' && policy !== 'silenced'
     const asked = { entity, keys, features, isForced, job: jobOf(job, job.startedAtMs, formatLsn(context.snapshotLsn)) }
     const done = await this.#options.stage.recompute(context, asked)
     const left = chunk.keys.slice(keys.length)

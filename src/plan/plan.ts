@@ -15,6 +15,7 @@ import {
   READ_DEFINITIONS,
 } from '../recompute/definitions.ts'
 import type { LoadedModel, ModelSet } from '../score/registry.ts'
+import { planExpectations } from './expectations.ts'
 import type { EntityPlan, Plan, Sample } from './report.ts'
 import { takeSample } from './sample.ts'
 
@@ -95,6 +96,7 @@ async function planEntity(
     added: names(diff.changed.filter(({ feature }) => !known.has(feature.name))),
     changed: names(diff.changed.filter(({ feature }) => known.has(feature.name))),
     edited: names(diff.edited),
+    expectations: await planExpectations(pool, node, recomputed),
     readers: names(diff.readers),
     removed: diff.removed,
     models: others.map(({ model }) => model.name),
@@ -107,8 +109,8 @@ async function planEntity(
   }
 }
 
-function isSomething({ added, changed, edited, removed, models }: EntityPlan): boolean {
-  return [added, changed, edited, removed, models].some((list) => list.length > 0)
+function isSomething({ added, changed, edited, removed, models, expectations }: EntityPlan): boolean {
+  return [added, changed, edited, removed, models, expectations].some((list) => list.length > 0)
 }
 
 /** @throws database errors; the signal's reason when it aborts */

@@ -20,9 +20,11 @@ import {
 } from './definitions.ts'
 import { whileDefinitionsHeld } from './definitions-lock.ts'
 import { planBackfill } from './deploy-backfill.ts'
+import { deployExpectations, forgetOtherEntities } from './deploy-expect.ts'
 import { holdEpochs, nextEpoch } from './epochs.ts'
 import { ensureFeatureTable } from './feature-table.ts'
 import { plainArray, textArray } from './literals.ts'
+import { recountNulls } from './null-count.ts'
 import { refuseOutdated } from './outdated.ts'
 import type { Program } from './program.ts'
 import { forgetRemoved, noteRemoved, readRemoved } from './removed.ts'
@@ -113,14 +115,19 @@ export async function deployFeatures(
     const edited = new Map<string, readonly FeatureNode[]>()
     for (const { program, diff } of all) {
       const { node } = program
+      const stale = [...diff.changed, ...diff.readers]
       await ensureFeatureTable(client, program, { changed: diff.changed, removed, isRollback })
       await saveDiff(client, program, diff, epoch)
-      await planBackfill(client, node, [...diff.changed, ...diff.readers], approveAbove)
+      await planBackfill(client, node, stale, approveAbove)
+      await deployExpectations(client, node, new Set(stale.map(({ bit }) => bit)))
       edited.set(node.entity.name, diff.edited)
     }
     await remove(client, graph, rows)
     await noteRelease(client, 'features', membersOf(graph))
+    await forgetOtherEntities(client, [...graph.entities.keys()])
     await forgetOthers(client, programs)
+    // Last: whoever waits for this holds keys that nothing here may wait for any more.
+    for (const { node } of programs) await recountNulls(client, node)
     return edited
   })
   for (const [entity, nodes] of told) tell(report, entity, nodes)
