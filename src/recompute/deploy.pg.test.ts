@@ -97,7 +97,8 @@ test('other code under the same version is told at each start until somebody ans
 
 test('a removed feature loses its definition and keeps its column; coming back it is new, and never of another type', async () => {
   await using db = await createTestDatabase('deploy')
-  await open(db, size(1, 1))
+  const first = size(1, 1)
+  await open(db, first, readerOf(first))
   const harness = await open(db, size(1, 1), dealSum)
   await db.query(`insert into app.companies values ('a', 1); insert into app.deals values (1, 'a', 5)`)
   await harness.sweep()
