@@ -10,6 +10,7 @@ import { datasetCommand } from './dataset.ts'
 import { deliverCommand } from './deliver.ts'
 import { devCommand } from './dev.ts'
 import { doctorCommand } from './doctor.ts'
+import { equivalentCommand } from './equivalent.ts'
 import { eraseCommand } from './erase.ts'
 import { EXIT, exitCodeOf, explained, interruptedCode, isDrainTimeout } from './exit.ts'
 import { explainCommand } from './explain.ts'
@@ -19,6 +20,7 @@ import { initCommand } from './init.ts'
 import { migrateCommand } from './migrate.ts'
 import { printError } from './output.ts'
 import { planCommand } from './plan.ts'
+import { pruneCommand } from './prune.ts'
 import { rejectsCommand } from './rejects.ts'
 import { resyncCommand } from './resync.ts'
 import { onSignals } from './signals.ts'
@@ -54,6 +56,8 @@ export function createProgram(signal: AbortSignal): Command {
     featuresCommand(),
     lineageCommand(),
     planCommand(signal),
+    equivalentCommand(signal),
+    pruneCommand(signal),
     backfillCommand(signal),
     backfillsCommand(),
     resyncCommand(signal),

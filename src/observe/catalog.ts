@@ -4,7 +4,7 @@
  * Invariant: reads only; counting the values of a table stops after 5 s, and then what is not known is null.
  */
 import { isCanceled, type Pool, quoteIdent, quoteTable, withTransaction } from '../db/pool.ts'
-import type { EntityNode, Graph } from '../graph/graph.ts'
+import type { EntityNode, FeatureNode, Graph } from '../graph/graph.ts'
 import { lineageOf } from '../graph/lineage.ts'
 
 export interface CatalogEntry {
@@ -15,6 +15,8 @@ export interface CatalogEntry {
   readonly version: number
   /** null: not deployed. */
   readonly deployedVersion: number | null
+  /** Other code under the deployed version: nobody has answered for it, or somebody has said that it is equivalent. */
+  readonly edit: 'none' | 'unanswered' | 'equivalent'
   /** The backfill that its stale values wait for. */
   readonly backfill: bigint | null
   readonly reads: readonly string[]
@@ -39,6 +41,8 @@ interface DefinitionRow {
   readonly backfill: bigint | null
   readonly computed: number | null
   readonly moved: number | null
+  readonly hash: string
+  readonly equivalent: readonly string[]
 }
 
 interface Counts {
@@ -48,7 +52,8 @@ interface Counts {
 }
 
 const DEFINITIONS = `select d.entity, d.feature, d.version, d.changed_in_epoch, d.backfill,
-    t.computed::float8, t.moved::float8
+    t.computed::float8, t.moved::float8, d.hash, array(select e.hash from rescore.equivalent e
+      where (e.entity, e.feature, e.version) = (d.entity, d.feature, d.version)) as equivalent
   from rescore.definition d left join rescore.feature_tally t using (entity, feature)`
 
 const COUNT_WITHIN_MS = 5_000
@@ -87,6 +92,11 @@ async function countValues(
   }
 }
 
+function editOf({ feature, hash }: FeatureNode, row: DefinitionRow | undefined): CatalogEntry['edit'] {
+  if (row === undefined || row.version !== feature.version || row.hash === hash) return 'none'
+  return row.equivalent.includes(hash) ? 'equivalent' : 'unanswered'
+}
+
 export async function readCatalog(pool: Pool, graph: Graph): Promise<readonly CatalogEntry[]> {
   const { rows } = await pool.query<DefinitionRow>(DEFINITIONS)
   const lag = await pool.query<{ lag: number | null }>(
@@ -112,6 +122,7 @@ export async function readCatalog(pool: Pool, graph: Graph): Promise<readonly Ca
         type: feature.type,
         version: feature.version,
         deployedVersion: row?.version ?? null,
+        edit: editOf(featureNode, row),
         backfill: row?.backfill ?? null,
         reads: lineage.inputs.map(({ text }) => text),
         readBy: [...lineage.below.map((name) => `${entity}.${name}`), ...lineage.models.map((name) => `model ${name}`)],
