@@ -29,7 +29,10 @@ export function renderExplanation(explanation: Explanation): string {
     )
   }
   for (const step of explanation.steps) {
-    lines.push('', `${step.at} ${step.op}`)
+    lines.push(
+      '',
+      `${step.at} ${step.op === 'base' ? 'kept: older steps are not, this still held when the past begins' : step.op}`,
+    )
     lines.push(...step.causes.map(causeLine))
     if (step.causesLeftOut > 0) lines.push(`  and ${step.causesLeftOut} more causes`)
     lines.push(...step.moves.map(moveLine))

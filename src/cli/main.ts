@@ -21,6 +21,7 @@ import { printError } from './output.ts'
 import { planCommand } from './plan.ts'
 import { rejectsCommand } from './rejects.ts'
 import { resyncCommand } from './resync.ts'
+import { retentionCommand } from './retention.ts'
 import { onSignals } from './signals.ts'
 import { startCommand } from './start.ts'
 import { statusCommand } from './status.ts'
@@ -47,6 +48,7 @@ export function createProgram(signal: AbortSignal): Command {
     deliverCommand(),
     explainCommand(),
     historyCommand(),
+    retentionCommand(signal),
     datasetCommand(signal),
     waitCommand(signal),
     verifyCommand(signal),

@@ -7,6 +7,7 @@
  */
 import { createPool, type Pool } from '../db/pool.ts'
 import { asError } from '../errors.ts'
+import { type PastSummary, readPastSummary } from '../history/describe.ts'
 
 const ANSWER_WITHIN_MS = 2_000
 const REACHABLE_KEPT_MS = 1_000
@@ -31,6 +32,7 @@ export interface DatabaseFigures {
     readonly quarantined: number
     readonly rejected: number
   }
+  readonly past: PastSummary
 }
 
 const SLOT = `select s.active, coalesce(s.wal_status = 'lost', false) as lost,
@@ -111,6 +113,7 @@ export class DatabaseWatch implements AsyncDisposable {
     const stages = await this.#pool.query<DatabaseFigures['stages'][number]>(STAGES)
     const aside = await this.#pool.query<DatabaseFigures['aside']>(ASIDE)
     const none = { deadLetters: 0, unpublished: 0, quarantined: 0, rejected: 0 }
-    return { slot: slot.rows[0] ?? null, stages: stages.rows, aside: aside.rows[0] ?? none }
+    const past = await readPastSummary(this.#pool)
+    return { slot: slot.rows[0] ?? null, stages: stages.rows, aside: aside.rows[0] ?? none, past }
   }
 }
