@@ -25,6 +25,7 @@ import { planCommand } from './plan.ts'
 import { pruneCommand } from './prune.ts'
 import { rejectsCommand } from './rejects.ts'
 import { resyncCommand } from './resync.ts'
+import { retentionCommand } from './retention.ts'
 import { onSignals } from './signals.ts'
 import { startCommand } from './start.ts'
 import { statusCommand } from './status.ts'
@@ -51,6 +52,7 @@ export function createProgram(signal: AbortSignal): Command {
     deliverCommand(),
     explainCommand(),
     historyCommand(),
+    retentionCommand(signal),
     datasetCommand(signal),
     waitCommand(signal),
     verifyCommand(signal),

@@ -5,6 +5,7 @@ import { type Common, command } from './command.ts'
 import { withConnection } from './connection.ts'
 import { ageText, EFFECT_TEXT } from './expectations.ts'
 import { bytes, paint, print, printJson, table } from './output.ts'
+import { renderPast } from './retention.ts'
 
 const or = <T>(value: T | null, text: (value: T) => string) => (value === null ? '-' : text(value))
 
@@ -100,6 +101,7 @@ export function renderStatus(status: Status): string {
   if (status.unpublished > 0) {
     lines.push(`published without large columns: ${status.unpublished} changes (rescore unpublished list)`)
   }
+  lines.push(...renderPast(status.past))
   return lines.join('\n')
 }
 

@@ -4,6 +4,7 @@
  */
 import type { Pool } from '../db/pool.ts'
 import { withTransaction } from '../db/pool.ts'
+import { type PastSummary, readPastSummary } from '../history/describe.ts'
 import { countSilenced, type Silenced } from './silenced.ts'
 import { type PartitionStatus, readShared, WORKER_GONE, type WorkerStatus } from './status-shared.ts'
 import { countViolations, type ViolationCount } from './violations.ts'
@@ -57,6 +58,7 @@ export interface Status {
   readonly rejected: number
   /** Changes published without their large columns, because their topic cannot take them. */
   readonly unpublished: number
+  readonly past: PastSummary
 }
 
 interface StageRow {
@@ -128,6 +130,7 @@ export async function readStatus(pool: Pool): Promise<Status> {
       violations,
       rejected: aside.rows[0]?.rejected ?? 0,
       unpublished: aside.rows[0]?.unpublished ?? 0,
+      past: await readPastSummary(client),
     }
   })
 }
