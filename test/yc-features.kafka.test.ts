@@ -22,10 +22,12 @@ describeKafka('a worker of new code', ({ brokers }) => {
       const running: Worker[] = []
       const end = async (worker: Worker | undefined) => await worker?.[Symbol.asyncDispose]()
       let releases = 0
-      const capture = await startWorker(database, kafka, 'capture', ['capture'], firstConfig)
+      let capture: Worker | undefined
       await replayFeatures({
         database,
         switchTo: async (config) => {
+          // Not before the connector has its tables.
+          capture ??= await startWorker(database, kafka, 'capture', ['capture'], firstConfig)
           releases += 1
           running.unshift(await startWorker(database, kafka, `release_${releases}`, ['recompute', 'score'], config))
           await end(running.splice(1)[0])
