@@ -164,8 +164,9 @@ export async function resync(pool: Pool): Promise<void> {
   )
   await withTransaction(pool, {}, async (client) => {
     const { rows } = await client.query<{ id: string }>(
-      `select distinct 'rescore.features_' || entity as id from rescore.definition
-       where to_regclass('rescore.features_' || entity) is not null order by id`,
+      // Also those of removed entities: they may come back.
+      `select 'rescore.' || tablename as id from pg_tables
+       where schemaname = 'rescore' and tablename like 'features\\_%' order by id`,
     )
     for (const { id } of rows) await client.query(`update ${quoteTable(id)} set snap_lsn = '0/0'`)
     await client.query(`
