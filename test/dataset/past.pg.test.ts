@@ -143,7 +143,7 @@ test('what a service wrote is folded while it runs: verified, explained, asked f
   const made = await createDataset(
     pool,
     { name: 'joined', node, features: node.features, file, key: 'id', at: 'seen', to: folder, s3: null },
-    signal,
+    { signal, say: (line) => expect.fail(line) },
   )
   expect(made.manifest.rows).toMatchObject({ served: 2, rejected: 1, unknown: 1, cut: 0 })
   // Once more by hand, beside the service: there is nothing left to do.
