@@ -28,7 +28,7 @@ import { eventually } from '../support/eventually.ts'
 import { createTestDatabase, type TestDatabase } from '../support/pg.ts'
 import { pythonWith } from '../support/python.ts'
 import { BUCKET, CREDENTIALS, moto, startS3 } from '../support/s3.ts'
-import { missingYcData } from '../yc-replay.ts'
+import { missingYcData } from '../yc-portal.ts'
 
 const run = promisify(execFile)
 const SLICE = resolve(import.meta.dirname, 'slice.py')
