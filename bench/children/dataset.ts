@@ -11,7 +11,7 @@ import { onOrder, tell } from './process.ts'
 async function make({ url, file, to, name }: DatasetOrder): Promise<DatasetResult> {
   const node = compileGraph(defineConfig({ features: [features], models: [] })).entities.get('company')
   if (node === undefined) throw new TypeError('The features are those of companies.')
-  const pool = createPool({ url, applicationName: 'rescore bench dataset', max: 2 })
+  const pool = createPool({ url, applicationName: 'rescore bench dataset', max: 3 })
   const before = process.cpuUsage()
   const startedMs = performance.now()
   const request = { name, node, features: node.features, file, key: 'id', at: 'seen', to, s3: null }
