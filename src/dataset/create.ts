@@ -1,7 +1,7 @@
 /**
  * Makes a data set: a list of entities and times, joined to what was known of each then.
  * Invariants: nothing valid or recorded after its row's time is in it; the same request gives the same bytes, because rows
- * whose time is not safely past are rejected and the history before is never written again; memory holds one piece of the
+ * whose time is not safely past are rejected and the history before is never written again; memory holds two pieces of the
  * list and one row group. Stopped or killed anywhere, it leaves no data set (see files.ts).
  */
 import { resolve } from 'node:path'

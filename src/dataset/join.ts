@@ -1,6 +1,6 @@
 /**
  * The list on its way to the files: looked up piece by piece, and counted.
- * Invariant: rows leave in the order of the list; memory holds one piece, by rows and by text.
+ * Invariant: rows leave in the order of the list; memory holds two pieces, by rows and by text.
  */
 import type { Pool } from '../db/pool.ts'
 import type { EntityNode, FeatureNode } from '../graph/graph.ts'
@@ -10,7 +10,7 @@ import { whileHeld } from '../history/kept.ts'
 import type { DatasetFiles } from './files.ts'
 import type { Label } from './labels.ts'
 import { cellOf, type Layout } from './layout.ts'
-import { lookUp, type Newest, newer } from './lookup.ts'
+import { type LookedUp, lookUp, type Newest, newer } from './lookup.ts'
 import type { ManifestContent } from './manifest.ts'
 import type { Cell } from './parquet.ts'
 
@@ -50,8 +50,11 @@ export class Join {
     return whileHeld(this.#pool, this.#asked.node.entity.name, work)
   }
 
-  async serve(piece: readonly Label[]): Promise<void> {
-    const { known, newest } = await lookUp(this.#pool, this.#asked.node.entity.name, piece)
+  lookUp(piece: readonly Label[]): Promise<LookedUp> {
+    return lookUp(this.#pool, this.#asked.node.entity.name, piece)
+  }
+
+  async serve(piece: readonly Label[], { known, newest }: LookedUp): Promise<void> {
     this.newest = newer(this.newest, newest)
     for (const [index, label] of piece.entries()) {
       const one = known[index]
@@ -111,7 +114,35 @@ export function joinAll(list: List, parts: JoinParts, signal: AbortSignal): Prom
   })
 }
 
+/** One piece is looked up while the one before is written: the database and this process work side by side. */
+class Ahead {
+  readonly #join: Join
+  #piece: readonly Label[] = []
+  #looking: Promise<LookedUp> | null = null
+
+  constructor(join: Join) {
+    this.#join = join
+  }
+
+  /** @param piece looked up from now on; the one before has been written when this resolves */
+  async put(piece: readonly Label[]): Promise<void> {
+    const before = this.#piece
+    const found = await this.#looking
+    this.#looking = this.#join.lookUp(piece)
+    // Awaited when its turn comes, or not at all when something else fails first.
+    this.#looking.catch(() => undefined)
+    this.#piece = piece
+    if (found !== null) await this.#join.serve(before, found)
+  }
+
+  async end(): Promise<void> {
+    const found = await this.#looking
+    if (found !== null) await this.#join.serve(this.#piece, found)
+  }
+}
+
 async function joinList(list: List, { join, files, accept }: JoinParts, signal: AbortSignal): Promise<number> {
+  const ahead = new Ahead(join)
   let piece: Label[] = []
   let characters = 0
   let rows = 0
@@ -127,11 +158,12 @@ async function joinList(list: List, { join, files, accept }: JoinParts, signal: 
     piece.push(label)
     characters += fields.reduce((sum, field) => sum + field.length, 0)
     if (piece.length < PIECE && characters < PIECE_CHARACTERS) continue
-    await join.serve(piece)
+    await ahead.put(piece)
     piece = []
     characters = 0
   }
-  if (piece.length > 0) await join.serve(piece)
+  if (piece.length > 0) await ahead.put(piece)
+  await ahead.end()
   signal.throwIfAborted()
   return rows
 }
