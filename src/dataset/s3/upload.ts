@@ -141,9 +141,9 @@ export class Upload implements Draft {
     const { key, isNew, folder } = this.#target
     const data = this.#filling.subarray(0, this.#filled)
     const isPut = await put(this.#calls, key, data, isNew)
-    // An answer that was lost on the way looks the same as another's object.
-    if (!(await this.#isThere(sha256Of(data))))
-      throw isPut ? this.#broken('did not keep what it took') : lyingThere(folder)
+    // An answer that was lost on the way looks the same as another's object: only its hash tells them apart.
+    const isThere = await this.#isThere(sha256Of(data), { unlessTold: isPut })
+    if (!isThere) throw isPut ? this.#broken('did not keep what it took') : lyingThere(folder)
   }
 
   async #complete(UploadId: string): Promise<void> {
@@ -154,15 +154,16 @@ export class Upload implements Draft {
     })
     // No such upload: put together, and the answer was lost; or aborted by somebody.
     await this.#calls.unless(['NoSuchUpload'], (client, options) => client.send(together, options))
-    if (!(await this.#isThere(sha256OfParts(this.#parts)))) throw this.#broken('did not keep what it took')
+    if (!(await this.#isThere(sha256OfParts(this.#parts), { unlessTold: true })))
+      throw this.#broken('did not keep what it took')
   }
 
-  async #isThere(sha256: string): Promise<boolean> {
+  /** @param unlessTold what is taken for true where the server tells no hash, or that of the whole instead of the parts */
+  async #isThere(sha256: string, { unlessTold }: { readonly unlessTold: boolean }): Promise<boolean> {
     const found = await look(this.#calls, this.#target.key)
     if (found === null || found.bytes !== this.#bytes) return false
-    // A server may tell the hash of the whole where we know that of the parts, or none.
     const isComparable = found.sha256 !== null && found.sha256.includes('-') === sha256.includes('-')
-    return !isComparable || found.sha256 === sha256
+    return isComparable ? found.sha256 === sha256 : unlessTold
   }
 
   async discard(): Promise<void> {
