@@ -19,6 +19,7 @@ import { compileGraph } from './graph/compile.ts'
 import type { Graph } from './graph/graph.ts'
 import { pathColumns } from './graph/path-columns.ts'
 import { valueColumns } from './graph/value-columns.ts'
+import type { Clock } from './log/clock.ts'
 import { EmbeddedLog } from './log/embedded/embedded-log.ts'
 import type { Report } from './log/stage.ts'
 import { ensurePosition, readPosition } from './log/stage-position.ts'
@@ -50,6 +51,8 @@ export interface ServiceOptions {
   /** Told how the parts are. */
   readonly health?: Health
   readonly metrics?: Metrics
+  /** What time it is, instead of the database's clock: tests drive it. */
+  readonly clock?: Clock | undefined
   /** Entries held in memory between capture and stages, bytes. Default 16 MiB. */
   readonly maxLogBytes?: number
 }
@@ -123,7 +126,7 @@ async function wire(
   graph: Graph,
   models: ModelSet,
 ) {
-  const { url, config, signal, log, strict = false, faults, maxEntries, metrics } = options
+  const { url, config, signal, log, strict = false, faults, maxEntries, metrics, clock } = options
   const withFaults = faults === undefined ? {} : { faults }
   let status: StageStatusWriter | null = null
   const report: Report = (event) => {
@@ -178,6 +181,7 @@ async function wire(
     log: changes,
     signal,
     report,
+    clock,
     ...withFaults,
     ...(maxEntries === undefined ? {} : { maxEntries }),
   }

@@ -63,6 +63,7 @@ function openStage<Work>(
     signal,
     report,
     faults: options.faults,
+    clock: options.clock,
     maxEntries: options.maxEntries,
     sessionTimeoutMs: options.sessionTimeoutMs,
     drainMs: DRAIN_MS,

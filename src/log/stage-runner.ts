@@ -11,6 +11,7 @@ import { Backoff } from '../db/backoff.ts'
 import { isRetriableDbError, type Pool } from '../db/pool.ts'
 import { asError, isRescoreError } from '../errors.ts'
 import { isPlanted } from '../faults.ts'
+import type { Clock } from './clock.ts'
 import type { InTransaction, Lane } from './lane.ts'
 import type { Batch, Log } from './log.ts'
 import { comparePositions, type Position, START } from './position.ts'
@@ -40,6 +41,7 @@ export interface StageRunnerOptions<Work> {
   readonly visibleWithinMs?: number
   /** Named points where crash tests kill the process. */
   readonly faults?: { hit(name: string): Promise<void> | void }
+  readonly clock?: Clock | undefined
 }
 
 interface Attempt<Work> {
@@ -67,8 +69,8 @@ class StageRunner<Work> {
 
   constructor(options: StageRunnerOptions<Work>) {
     this.#options = options
-    const { pool, signal, visibleWithinMs, stage } = options
-    this.#snapshot = { pool, signal, visibleWithinMs, settings: stage.settings }
+    const { pool, signal, visibleWithinMs, stage, clock } = options
+    this.#snapshot = { pool, signal, visibleWithinMs, settings: stage.settings, isTimed: stage.isTimed, clock }
     this.#reflected = new ReflectedPosition(options.stage.upstream)
   }
 

@@ -14,6 +14,8 @@ export interface ApplyContext {
   readonly client: Client
   /** Read before the snapshot was taken: the version of everything written from this snapshot. */
   readonly snapshotLsn: bigint
+  /** The time it is, milliseconds since 1970, whole; read with `snapshotLsn`, and never falling for a stage that is timed. */
+  readonly nowMs: number
   readonly signal: AbortSignal
   /** Other processes may have the same keys in hand. */
   readonly isShared?: boolean
@@ -25,6 +27,8 @@ export interface Stage<Work> {
   readonly upstream: string | null
   /** `set local` statements for every transaction it works in, each ended by a semicolon. */
   readonly settings?: string
+  /** It reads `nowMs`. */
+  readonly isTimed?: boolean
   /** Brings tables and definitions in line with the code, before any change is read. Idempotent. */
   deploy(pool: Pool): Promise<void>
   plan(batch: Batch): Work | null

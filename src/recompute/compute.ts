@@ -29,6 +29,16 @@ export interface Computed {
   readonly failure: Failure | null
   readonly computed: number
   readonly needed: number
+  /**
+   * Of each computed feature that reads time: when one of its own inputs changes next if nothing else does, milliseconds
+   * since 1970, later than the time it was computed at; null: never.
+   */
+  readonly due: readonly Due[]
+}
+
+export interface Due {
+  readonly bit: number
+  readonly dueMs: number | null
 }
 
 /** What must be computed of a row before any value has moved. */
@@ -158,7 +168,7 @@ export function computeRow(
     const { name } = feature.node.feature
     if ('refusal' in checked) {
       const failure = { feature: name, inputs: inputsJson(inputs), ...checked.refusal }
-      return { values: row.stored, moves: [], failure, computed, needed: neededCount }
+      return { values: row.stored, moves: [], failure, computed, needed: neededCount, due: [] }
     }
     const stored = row.stored[bit] ?? null
     if (isCutOff(feature, row, checked.value, stored)) continue
@@ -171,5 +181,5 @@ export function computeRow(
       needed[reader] = 1
     }
   }
-  return { values, moves, failure: null, computed, needed: neededCount }
+  return { values, moves, failure: null, computed, needed: neededCount, due: [] }
 }

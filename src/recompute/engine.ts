@@ -115,8 +115,7 @@ export class Engine {
     const asked = isShared && !isSweep ? (await this.#before.look(client, possible)).left : possible
     if (!isShared || asked.length === 0) return { run, entities: asked, look: null }
     const keys = asked.map(([key]) => key)
-    const snapshotLsn = await holdKeys(client, this.#held, keys)
-    const held = { ...run, context: { ...run.context, snapshotLsn } }
+    const held = { ...run, context: await holdKeys(run.context, this.#held, keys) }
     if (isSweep) return { run: held, entities: asked, look: null }
     const look = await this.#before.look(client, asked)
     return { run: held, entities: look.left, look }

@@ -48,6 +48,8 @@ export interface Program {
   readonly slots: readonly Slot[]
   readonly scans: readonly (readonly Hop[])[]
   readonly all: bigint
+  /** Features with inputs that read time. */
+  readonly timed: bigint
   /** Per bit: the feature and everything that reads it, directly or not. */
   readonly withReaders: readonly bigint[]
 }
@@ -123,6 +125,7 @@ export function compileProgram(node: EntityNode): Program {
     slots: table.slots,
     scans: table.scans,
     all: (1n << BigInt(node.features.length)) - 1n,
+    timed: 0n,
     withReaders,
   }
 }

@@ -62,6 +62,7 @@ class Recompute implements RecomputeStage {
   readonly name = 'recompute'
   readonly upstream = null
   readonly settings = PLANNER
+  readonly isTimed: boolean
   readonly counters = zero()
   readonly #graph: Graph
   readonly #report: Report
@@ -77,6 +78,7 @@ class Recompute implements RecomputeStage {
     this.#engines = new Map(
       [...graph.entities].map(([name, node]) => [name, new Engine(node, strict, tally?.of(name) ?? null)]),
     )
+    this.isTimed = [...this.#engines.values()].some(({ program }) => program.timed !== 0n)
     this.#sweeper = new Sweeper([...this.#engines.values()].map(({ program }) => program))
   }
 

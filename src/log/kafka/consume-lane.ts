@@ -8,6 +8,7 @@ import { Backoff, sleep } from '../../db/backoff.ts'
 import { isRetriableDbError, type Pool } from '../../db/pool.ts'
 import { asError, isRescoreError } from '../../errors.ts'
 import type { Faults } from '../../faults.ts'
+import type { Clock } from '../clock.ts'
 import type { Lane } from '../lane.ts'
 import type { Report } from '../stage.ts'
 import { inVisibleSnapshot } from '../visibility.ts'
@@ -15,11 +16,16 @@ import { inVisibleSnapshot } from '../visibility.ts'
 export interface LaneOptions {
   readonly pool: Pool
   readonly lane: Lane
-  readonly stage: { readonly name: string; readonly settings?: string | undefined }
+  readonly stage: {
+    readonly name: string
+    readonly settings?: string | undefined
+    readonly isTimed?: boolean | undefined
+  }
   /** Records read and not handled, here. */
   readonly backlog: () => number
   readonly report: Report
   readonly faults?: Faults | undefined
+  readonly clock?: Clock | undefined
 }
 
 const LOOK_AGAIN_MS = 5
@@ -28,7 +34,7 @@ const WITHOUT_TURN_MS = 250
 
 /** Runs until the signal aborts. @throws errors of fate `stop` */
 export async function runLane(options: LaneOptions, signal: AbortSignal): Promise<void> {
-  const { pool, lane, stage, backlog, report, faults } = options
+  const { pool, lane, stage, backlog, report, faults, clock } = options
   const backoff = new Backoff({ baseMs: 10, maxMs: 5_000 })
   let lastTurnMs = performance.now()
   while (!signal.aborted) {
@@ -42,7 +48,7 @@ export async function runLane(options: LaneOptions, signal: AbortSignal): Promis
       }
       lastTurnMs = performance.now()
       await lane.step(async (work) => {
-        const settings = { pool, signal, isShared: true, settings: stage.settings }
+        const settings = { pool, signal, isShared: true, settings: stage.settings, isTimed: stage.isTimed, clock }
         const result = await inVisibleSnapshot(settings, [], async (context) => {
           const done = await work(context)
           await faults?.hit(`${stage.name}:turn-before-commit`)

@@ -12,6 +12,7 @@ import { runAsLeader } from '../../db/leader.ts'
 import { isRetriableDbError, type Pool } from '../../db/pool.ts'
 import { asError, isRescoreError } from '../../errors.ts'
 import type { Faults } from '../../faults.ts'
+import type { Clock } from '../clock.ts'
 import type { Lane } from '../lane.ts'
 import type { Source } from '../log.ts'
 import type { Report, Stage } from '../stage.ts'
@@ -50,6 +51,8 @@ export interface KafkaStageOptions<Work> {
   readonly signal: AbortSignal
   readonly report: Report
   readonly faults?: Faults | undefined
+  /** Instead of the database's. */
+  readonly clock?: Clock | undefined
   /** Partitions handled at once. Default 3. */
   readonly concurrency?: number | undefined
   /** Records of one transaction. Default 1,000. */
@@ -112,7 +115,7 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
   }
 
   async run(): Promise<void> {
-    const { kafka, group, topics, signal, url, createStage, pool, report, faults } = this.#options
+    const { kafka, group, topics, signal, url, createStage, pool, report, faults, clock } = this.#options
     const ending = new AbortController()
     const over = AbortSignal.any([signal, ending.signal])
     const sweeps = {
@@ -120,15 +123,17 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
       stage: createStage(),
       report,
       faults,
+      clock,
       onSwept: () => this.#reflector.poke(false),
     }
+    const names = [...topics.keys()]
     const parts = [
       this.#reflector.run(over),
       runAsLeader(url, `sweep ${this.#name}`, over, sweepsOf(sweeps)),
       runGroup({
         kafka,
         group,
-        topics: [...topics.keys()],
+        topics: names,
         handler: this,
         signal: over,
         onError: (error) => this.#reportError(error),
@@ -139,22 +144,13 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
       }),
     ]
     const { lane, debezium } = this.#options
-    const { settings, upstream } = sweeps.stage
-    const stage = { name: this.#name, settings }
+    const { settings, upstream, isTimed } = sweeps.stage
+    const stage = { name: this.#name, settings, isTimed }
     if (lane !== undefined)
-      parts.push(runLane({ pool, lane, stage, backlog: () => this.backlog(), report, faults }, over))
+      parts.push(runLane({ pool, lane, stage, backlog: () => this.backlog(), report, faults, clock }, over))
     if (debezium !== undefined) {
-      const { onSwept: onSaid } = sweeps
-      const progress = {
-        ...debezium,
-        pool,
-        kafka,
-        stage: this.#name,
-        upstream,
-        topics: [...topics.keys()],
-        report,
-        onSaid,
-      }
+      const about = { stage: this.#name, upstream, topics: names, report, onSaid: sweeps.onSwept }
+      const progress = { ...debezium, ...about, pool, kafka }
       const work = (isLeader: AbortSignal) => runConnectorProgress(progress, isLeader)
       parts.push(runAsLeader(url, `debezium ${this.#name}`, over, work))
     }
@@ -200,7 +196,7 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
     const id = JSON.stringify(source)
     const known = this.#partitions.get(id)
     if (known !== undefined) return known
-    const { pool, topics, kindOf, report, faults } = this.#options
+    const { pool, topics, kindOf, report, faults, clock } = this.#options
     const made = new PartitionRunner<Work>({
       pool,
       stage: this.#name,
@@ -210,6 +206,7 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
       writer: this.#options.debezium === undefined ? 'rescore' : 'debezium',
       owner: this.#owner,
       report,
+      clock,
       ...(faults === undefined ? {} : { faults }),
       leastHandled: () => this.#reflector.handledLsn,
       onMoved: (isChanged) => this.#reflector.poke(isChanged),
