@@ -10,7 +10,9 @@ test('an instant is the database’s, and read before the snapshot', async () =>
   await using database = await createTestDatabase('clock')
   const { pool } = database
   const [before, inside] = await inVisibleSnapshot({ pool, signal, isTimed: true }, [], async ({ client, nowMs }) => {
-    const { rows } = await client.query<{ now: number }>('select extract(epoch from now())::float8 * 1000 as now')
+    const { rows } = await client.query<{ now: number }>(
+      'select extract(epoch from clock_timestamp())::float8 * 1000 as now',
+    )
     return [nowMs, rows[0]?.now ?? 0]
   })
   expect(Number.isInteger(before)).toBe(true)
@@ -37,7 +39,11 @@ test('who holds a key is told no earlier time than whoever held it before', asyn
   const { pool } = database
   const keys = {
     space: 'none',
-    lock: { name: 'rescore-none', text: 'select $1::text[] as key where false', values: [] },
+    lock: {
+      name: 'rescore-none',
+      text: 'select key from rescore.timer where key = any($1::text[]) for update',
+      values: [],
+    },
   }
   const begun = Promise.withResolvers<void>()
   const gate = Promise.withResolvers<void>()
