@@ -66,6 +66,13 @@ interface Round {
   readonly reflectedLsn: string
 }
 
+async function clockOf(client: Client): Promise<number> {
+  const { rows } = await client.query<{ ms: string }>(
+    'select floor(extract(epoch from clock_timestamp()) * 1000)::text as ms',
+  )
+  return Number(rows[0]?.ms)
+}
+
 /** @param isWanted differences to keep */
 async function look(
   options: VerifyOptions,
@@ -77,13 +84,14 @@ async function look(
   return withTransaction(pool, { isolation: 'repeatable read', readOnly: true }, async (client) => {
     const definitions = await checkDefinitions(client, graph, options.models.models)
     const found = definitions.differences.filter(isWanted)
+    const nowMs = await clockOf(client)
     const count = { entities: 0, features: 0, classifications: 0, stale: 0 }
     for (const node of graph.entities.values()) {
       const { name } = node.entity
       const models = options.models.models.filter(({ model }) => model.entity.name === name)
       const epoch = definitions.epochs.get(name) ?? 0
       const required = definitions.required.get(name) ?? 0
-      const check = { client, node, models, knownModels: definitions.models, epoch, required }
+      const check = { client, node, models, knownModels: definitions.models, epoch, required, nowMs }
       for await (const keys of keysOf(client, name)) {
         signal.throwIfAborted()
         const checked = await checkKeys(check, keys)

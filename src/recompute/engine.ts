@@ -188,7 +188,7 @@ export class Engine {
     // What is dirty for no reason of a change is stale or missing: everything may be needed.
     for (const dirty of entities.values()) bits |= dirty?.bits ?? run.asked?.bits ?? program.all
     const loaded = reachableFrom(program, bits)
-    const rows = await this.#loader.load(context.client, loaded, [...entities.keys()])
+    const rows = await this.#loader.load(context.client, loaded, [...entities.keys()], context.nowMs)
     const isEnough = (row: LoadedRow) => {
       const dirty = entities.get(row.key) ?? null
       const { forced } = this.#demand(run, row, dirty)
@@ -201,6 +201,7 @@ export class Engine {
       context.client,
       program.all,
       more.map(({ key }) => key),
+      context.nowMs,
     )
     return [...enough, ...again]
   }

@@ -7,6 +7,7 @@
 import type { Client } from '../db/pool.ts'
 import { FEATURE_POSTGRES_TYPE, type FeatureValue } from '../define/index.ts'
 import type { EntityNode } from '../graph/graph.ts'
+import { tellSql } from '../log/clock.ts'
 import { mask } from './affected.ts'
 import { computeRow, demandAsked, type Failure } from './compute.ts'
 import { typesOf } from './feature-table.ts'
@@ -38,7 +39,8 @@ export async function shadow(
     .map(({ feature }) => feature)
     .filter(({ name, type }) => types.get(name) !== FEATURE_POSTGRES_TYPE[type])
   const loader = new Loader(program, new Set(absent.map(({ name }) => name)))
-  const rows = await loader.load(client, program.all, keys)
+  const clock = await client.query<{ now: number }>(tellSql(undefined, false))
+  const rows = await loader.load(client, program.all, keys, clock.rows[0]?.now ?? 0)
   const asked = { bits: mask(bits), isForced: true }
   const unchanged = node.features.map(() => 0)
   return rows

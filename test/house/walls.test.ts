@@ -85,6 +85,7 @@ test.each([
   ['yaml', 'src/cli/openapi'],
   ['csv-parse/sync', 'connectors/files'],
   ['csv-parse', 'src/dataset'],
+  ['temporal-polyfill', 'src/define'],
   ['hyparquet', 'src/dataset'],
   ['hyparquet-writer', 'src/dataset'],
 ])('only one folder imports %s', (library, home) => {

@@ -25,6 +25,8 @@ export interface KeyCheck {
   readonly knownModels: ReadonlySet<string>
   /** In which a feature of the entity last changed. */
   readonly epoch: number
+  /** Whole milliseconds since 1970, of the database's clock. */
+  readonly nowMs: number
   /** Rows from here to `epoch` wait for a backfill: known to be stale, so not compared. */
   readonly required: number
 }
@@ -36,7 +38,7 @@ export interface KeysChecked {
 
 const HISTORY_PIECE = 2_000
 
-async function readSubjects({ client, node }: KeyCheck, keys: readonly string[]): Promise<readonly Subject[]> {
+async function readSubjects({ client, node, nowMs }: KeyCheck, keys: readonly string[]): Promise<readonly Subject[]> {
   const { table } = node.entity
   const { kind } = columnOf(table, node.key)
   const byKey = (rows: readonly Row[], column: string) =>
@@ -59,7 +61,10 @@ async function readSubjects({ client, node }: KeyCheck, keys: readonly string[])
     return {
       node,
       key,
-      outcome: row === undefined ? null : computeEntity(node, row, features, rowsAt),
+      outcome:
+        row === undefined
+          ? null
+          : computeEntity(node, { key, own: row, stored: features, reached: rowsAt, instantOf: () => nowMs }),
       features,
       classifications: new Map((classifications.get(key) ?? []).map((each) => [String(each.model), each])),
       quarantine: quarantine.get(key) ?? null,

@@ -5,9 +5,10 @@
  * within it, readers get the stored value, because that is the value they were computed from.
  */
 import type { AnyFeature, AnyInput, Equality, FeatureType, FeatureValue, Hop } from '../../define/index.ts'
-import { columnOf } from '../../define/index.ts'
+import { columnOf, latenessMs } from '../../define/index.ts'
 import type { EntityNode } from '../../graph/graph.ts'
 import { aggregate } from './aggregate.ts'
+import { daysSinceOf, periodOf, rowsInTime } from './time.ts'
 import { type Row, toValue } from './values.ts'
 
 /** Every declared feature by name, or the first one (in graph order) that has no value and why. */
@@ -62,29 +63,40 @@ function run(feature: AnyFeature, inputs: Readonly<Record<string, unknown>>): un
   }
 }
 
-/**
- * @param own the entity's own row
- * @param stored its feature row, if there is one
- * @param reached rows of the entity at the end of a path
- */
-export function computeEntity(
-  node: EntityNode,
-  own: Row,
-  stored: Row | null,
-  reached: (path: readonly Hop[]) => readonly Row[],
-): Outcome {
+/** All that is known of one entity. */
+export interface Known {
+  /** Text form. */
+  readonly key: string
+  /** The entity's own row. */
+  readonly own: Row
+  /** Its feature row, if there is one. */
+  readonly stored: Row | null
+  /** Its rows at the end of a path. */
+  reached(path: readonly Hop[]): readonly Row[]
+  /** The instant at which a feature's stored value is to be true, whole milliseconds since 1970. */
+  instantOf(feature: string): number
+}
+
+export function computeEntity(node: EntityNode, { key, own, stored, reached, instantOf }: Known): Outcome {
   const fresh = new Map<string, FeatureValue>()
   const vouched = new Map<string, FeatureValue>()
 
-  const inputValue = (input: AnyInput): unknown => {
+  const clockOf = (reader: AnyFeature, slackMs: number) =>
+    instantOf(reader.name) - latenessMs(node.entity.name, key, slackMs)
+
+  const inputValue = (reader: AnyFeature, input: AnyInput): unknown => {
     if (input.input === 'column') return toValue(columnOf(input.table, input.column).kind, own[input.column])
-    if (input.input === 'aggregate') return aggregate(input, reached(input.path))
+    if (input.input === 'aggregate') {
+      return aggregate(input, rowsInTime(input, reached(input.path), clockOf(reader, input.window?.slackMs ?? 0)))
+    }
+    if (input.input === 'days-since') return daysSinceOf(input, own, clockOf(reader, input.slackMs))
+    if (input.input === 'period') return periodOf(input, clockOf(reader, input.slackMs))
     if (!fresh.has(input.name)) compute(input)
     return vouched.get(input.name)
   }
 
   const compute = (feature: AnyFeature): void => {
-    const inputs = Object.entries(feature.inputs).map(([alias, input]) => [alias, inputValue(input)] as const)
+    const inputs = Object.entries(feature.inputs).map(([alias, input]) => [alias, inputValue(feature, input)] as const)
     const value = checked(feature.type, run(feature, Object.fromEntries(inputs)))
     const kept = stored === null ? null : storedValue(feature.type, stored[feature.name])
     fresh.set(feature.name, value)
