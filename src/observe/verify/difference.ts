@@ -20,6 +20,8 @@ export const DIFFERENCE_KINDS = [
   'probability',
   /** Model version, artifact hash, fingerprint or position of a stored value is missing or wrong. */
   'provenance',
+  /** A timer whose time has come does not fire. */
+  'timer',
   /** History does not lead to what is stored. */
   'history',
   /** Kept aside without a reason, not kept aside with one, or for another reason. */
