@@ -8,6 +8,7 @@
 import { sleep } from '../db/backoff.ts'
 import { type Client, type Pool, withTransaction } from '../db/pool.ts'
 import type { Graph } from '../graph/graph.ts'
+import { type Clock, tellSql } from '../log/clock.ts'
 import { checkDefinitions } from './verify/check-definitions.ts'
 import { checkKeys } from './verify/check-keys.ts'
 import { type Difference, identityOf } from './verify/difference.ts'
@@ -27,6 +28,8 @@ export interface VerifyOptions {
   readonly signal: AbortSignal
   /** How long to wait, each round, until everything committed is reflected. */
   readonly timeoutMs: number
+  /** Instead of the database's: whoever drives time. */
+  readonly clock?: Clock
   /** Pauses before each further look at what seemed wrong. */
   readonly recheckPausesMs?: readonly number[]
 }
@@ -66,11 +69,10 @@ interface Round {
   readonly reflectedLsn: string
 }
 
-async function clockOf(client: Client): Promise<number> {
-  const { rows } = await client.query<{ ms: string }>(
-    'select floor(extract(epoch from clock_timestamp()) * 1000)::text as ms',
-  )
-  return Number(rows[0]?.ms)
+/** The database's clock, never below what anything that knows the time was computed at. */
+async function readClock(client: Client, clock: Clock | undefined): Promise<number> {
+  const { rows } = await client.query<{ now: number }>(tellSql(clock, false))
+  return rows[0]?.now ?? 0
 }
 
 /** @param isWanted differences to keep */
@@ -84,7 +86,7 @@ async function look(
   return withTransaction(pool, { isolation: 'repeatable read', readOnly: true }, async (client) => {
     const definitions = await checkDefinitions(client, graph, options.models.models)
     const found = definitions.differences.filter(isWanted)
-    const nowMs = await clockOf(client)
+    const nowMs = await readClock(client, options.clock)
     const count = { entities: 0, features: 0, classifications: 0, stale: 0 }
     for (const node of graph.entities.values()) {
       const { name } = node.entity
