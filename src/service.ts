@@ -31,8 +31,9 @@ import { outsideParts } from './outside.ts'
 import { createRecomputeStage, type RecomputeStage } from './recompute/stage.ts'
 import { loadModels, type ModelSet } from './score/registry.ts'
 import { createScoreStage, type ScoreStage } from './score/stage.ts'
-import { backfillLane, finish, keepLease, type RunningPart, tallying, watchConnectors } from './service-parts.ts'
+import { finish, keepLease, lanesOf, type RunningPart, tallying, watchConnectors } from './service-parts.ts'
 import { prepareService } from './service-prepare.ts'
+import { Upcoming } from './timer/upcoming.ts'
 
 export interface ServiceOptions {
   readonly url: string
@@ -135,7 +136,8 @@ async function wire(
     options.report?.(event)
   }
   const { tally, run: runTally } = tallying({ pool, graph, signal, log })
-  const recompute = createRecomputeStage({ graph, report, strict, tally, ...config.backfill })
+  const upcoming = new Upcoming()
+  const recompute = createRecomputeStage({ graph, report, strict, tally, onTimer: upcoming.note, ...config.backfill })
   const score = createScoreStage({ graph, models, report })
   await prepareService(pool, options, graph, [recompute, score])
   // Of all stages before any runs: who waits for the reflected position must not see only some of them.
@@ -205,7 +207,11 @@ async function wire(
     { name: 'capture', ended: capture.run() },
     {
       name: recompute.name,
-      ended: runStage({ ...shared, stage: recompute, lane: backfillLane({ pool, graph, log }, recompute) }),
+      ended: runStage({
+        ...shared,
+        stage: recompute,
+        lanes: lanesOf({ pool, graph, log, report, clock, upcoming }, recompute),
+      }),
     },
     {
       name: score.name,

@@ -10,12 +10,12 @@ import { asError, isRescoreError } from '../errors.ts'
 import { isPlanted } from '../faults.ts'
 import type { Graph } from '../graph/graph.ts'
 import type { InTransaction, Lane } from '../log/lane.ts'
+import { Pace } from '../log/pace.ts'
 import type { ApplyContext } from '../log/stage.ts'
 import { type AskedDone, unknownEntity } from '../recompute/asked.ts'
 import type { RecomputeStage } from '../recompute/stage.ts'
 import { cutAhead } from './cut.ts'
 import { BACKFILL_COLUMNS, type Backfill } from './job.ts'
-import { Pace } from './pace.ts'
 
 export interface BackfillLaneOptions {
   readonly pool: Pool

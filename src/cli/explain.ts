@@ -9,6 +9,8 @@ import { print, printJson } from './output.ts'
 const shown = (value: unknown) => (value === null ? '∅' : String(value).replace(/[\p{Cc}\p{Cf}]/gu, '·'))
 
 function causeLine(cause: Cause): string {
+  if (cause.op === 'time')
+    return `  because time passed: ${cause.feature} was due at ${new Date(cause.atMs).toISOString()}`
   const what = cause.column === null ? cause.op : `${cause.column} ${shown(cause.from)} → ${shown(cause.to)}`
   return `  because ${cause.table} ${shown(cause.key)}: ${what} (${new Date(cause.committedAtMs).toISOString()}, ${cause.lsn})`
 }

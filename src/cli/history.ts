@@ -18,7 +18,8 @@ function movedLines(moved: Moved): readonly string[] {
     return [`${recordedAt} ${op} model ${what}`]
   }
   const moves = moved.moves.map(({ feature, from, to }) => `  ${feature} ${shown(from)} → ${shown(to)}`)
-  return [`${recordedAt} ${op}${since}`, ...moves]
+  const times = moved.times.map(({ feature, at }) => `  because time passed: ${feature} was due at ${at}`)
+  return [`${recordedAt} ${op}${since}`, ...times, ...moves]
 }
 
 export function renderKnown(known: KnownThen): string {

@@ -96,7 +96,14 @@ async function removeDerived(run: Pass): Promise<void> {
     if (await isThere(database, features)) {
       await run.remove(features, `delete from ${quoteTable(features)} where key::text = $1`, [key])
     }
-    for (const table of ['feature_history', 'classification_history', 'classification', 'quarantine', 'delivery_due']) {
+    for (const table of [
+      'feature_history',
+      'classification_history',
+      'classification',
+      'quarantine',
+      'timer',
+      'delivery_due',
+    ]) {
       await run.remove(`rescore.${table}`, `delete from rescore.${table} where entity = $1 and key = $2`, [name, key])
     }
     await run.remove(

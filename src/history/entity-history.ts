@@ -18,6 +18,8 @@ export type Moved =
       readonly validAt: string
       readonly recordedAt: string
       readonly moves: readonly { readonly feature: string; readonly from: FeatureValue; readonly to: FeatureValue }[]
+      /** Features whose time had come, where that is what moved them, and the instants. */
+      readonly times: readonly { readonly feature: string; readonly at: string }[]
     }
   | {
       readonly kind: 'classification'
@@ -50,6 +52,7 @@ interface MovedRow {
 }
 interface FeatureRow extends MovedRow {
   readonly changed: Changed | null
+  readonly times: readonly { readonly feature: string; readonly atMs: number }[]
 }
 interface ScoreRow extends MovedRow {
   readonly model: string
@@ -68,7 +71,8 @@ const times = ({ valid_at, recorded_at }: MovedRow) => ({
   recordedAt: formatInstant(recorded_at),
 })
 
-const FEATURES = `select op, changed, ${instantSql('valid_at')} as valid_at, ${instantSql('recorded_at')} as recorded_at
+const FEATURES = `select op, changed, ${instantSql('valid_at')} as valid_at, ${instantSql('recorded_at')} as recorded_at,
+    array(select c from json_array_elements(causes) c where c->>'op' = 'time') as times
   from rescore.feature_history where entity = $1 and key = $2 order by id desc limit $3`
 const SCORES = `select op, model, model_version, from_label, from_probability, to_label, to_probability,
     ${instantSql('coalesce(source_at, scored_at)')} as valid_at, ${instantSql('scored_at')} as recorded_at
@@ -100,6 +104,7 @@ export async function readMoves(
       kind: 'features',
       op: row.op,
       ...times(row),
+      times: row.times.map(({ feature, atMs }) => ({ feature, at: formatInstant(BigInt(Math.round(atMs * 1_000))) })),
       moves: Object.entries(row.changed ?? {}).map(([feature, { from = null, to }]) => ({ feature, from, to })),
     } satisfies Moved,
   }))

@@ -20,6 +20,11 @@ function sourceSql(clock: Clock | undefined): string {
     : `timestamptz '${new Date(clock()).toISOString()}'`
 }
 
+/** The time it is, as a timestamptz: never below the mark. */
+export function nowSql(clock?: Clock): string {
+  return `(select greatest(${sourceSql(clock)}, c.at) from rescore.clock c)`
+}
+
 /**
  * Selects one row: `lsn`, and `now`, milliseconds since 1970.
  * @param isMarked it is for something that reads time

@@ -51,7 +51,7 @@ export interface Stage<Work> {
 }
 
 /** One old → new of a source column, kept with what it caused. */
-export interface Cause {
+export interface ChangeCause {
   readonly table: string
   readonly key: string
   readonly op: 'insert' | 'update' | 'delete' | 'truncate'
@@ -62,6 +62,16 @@ export interface Cause {
   readonly lsn: string
   readonly committedAtMs: number
 }
+
+/** A feature's time had come. */
+export interface TimeCause {
+  readonly op: 'time'
+  readonly feature: string
+  /** The instant, milliseconds since 1970. */
+  readonly atMs: number
+}
+
+export type Cause = ChangeCause | TimeCause
 
 export interface FeatureMove {
   readonly feature: string
@@ -91,6 +101,8 @@ export type StageEvent =
       readonly sourceAtMs: number | null
     }
   | { readonly type: 'batch'; readonly stage: string; readonly entries: number; readonly ms: number }
+  /** Timers have fired; lateMs: how long after its instant the oldest was taken. */
+  | { readonly type: 'fired'; readonly entity: string; readonly timers: number; readonly lateMs: number }
   /** After each piece of catching up on stale rows. */
   | { readonly type: 'sweep'; readonly stage: string; readonly isMoreLeft: boolean; readonly ms: number }
   | { readonly type: 'failed'; readonly stage: string; readonly code: string; readonly message: string }

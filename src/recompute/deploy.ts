@@ -16,6 +16,7 @@ import { holdEpochs } from './epochs.ts'
 import { ensureFeatureTable } from './feature-table.ts'
 import { plainArray, textArray } from './literals.ts'
 import type { Program } from './program.ts'
+import { forgetTimers } from './timers.ts'
 
 const SAVE = `insert into rescore.definition (entity, feature, version, hash, changed_in_epoch)
   select $1, u.*, $5 from unnest($2::text[], $3::integer[], $4::text[]) as u
@@ -96,6 +97,7 @@ export async function deployFeatures(
     }
     await removeEntities(client, graph)
     await forgetOthers(client, programs)
+    await forgetTimers(client, programs)
     return diffs
   })
   for (const [entity, nodes] of edited) tell(report, entity, nodes)

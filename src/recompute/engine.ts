@@ -16,10 +16,11 @@ import { ComputedBefore, type Entities, type Look } from './computed.ts'
 import type { EntityEpochs } from './epochs.ts'
 import { isPossibleKey } from './literals.ts'
 import { type LoadedRow, Loader } from './load.ts'
-import type { Outcome } from './outcome.ts'
+import { isOrphan, mustWrite, type Outcome } from './outcome.ts'
 import { compileProgram, type Program, reachableFrom } from './program.ts'
 import { statement } from './statement.ts'
 import type { EntityTally } from './tally.ts'
+import { writeTimers } from './timers.ts'
 import { Writer } from './write.ts'
 
 const PIECE = 1_000
@@ -50,6 +51,8 @@ export interface EngineRun {
   readonly onOutcomes?: (outcomes: readonly Outcome[]) => void
   /** Told of every entity whose row was written. */
   readonly onWritten?: (outcome: Outcome) => void
+  /** Told of the soonest timer of each piece, milliseconds since 1970. */
+  readonly onTimer?: ((dueMs: number) => void) | undefined
 }
 
 type Piece = ReadonlyMap<string, Dirty | null>
@@ -72,6 +75,12 @@ function settle<T>(work: () => T): () => T {
       throw error
     }
   }
+}
+
+/** Without those that a newer row has refused: whoever wrote it has written its timers. */
+function standing(outcomes: readonly Outcome[], written: readonly Outcome[], epoch: number): readonly Outcome[] {
+  const stored = new Set(written)
+  return outcomes.filter((outcome) => stored.has(outcome) || !(mustWrite(outcome, epoch) || isOrphan(outcome)))
 }
 
 function heldBy({ node, keyType }: Program): Held {
@@ -157,13 +166,15 @@ export class Engine {
   }
 
   async #write(
-    { context, epochs, counters, onOutcomes, onWritten }: EngineRun,
+    { context, epochs, counters, onOutcomes, onWritten, onTimer }: EngineRun,
     look: Look | null,
     outcomes: readonly Outcome[],
   ): Promise<void> {
     const { client, snapshotLsn } = context
     const written = await this.#writer.write({ client, snapshotLsn, epoch: epochs.current }, outcomes)
     counters.written += written.length
+    const soonestMs = await writeTimers(client, this.program, standing(outcomes, written, epochs.current))
+    if (soonestMs !== null) onTimer?.(soonestMs)
     onOutcomes?.(outcomes)
     if (look !== null) await this.#before.note(client, look, outcomes)
     if (onWritten !== undefined) written.forEach(onWritten)

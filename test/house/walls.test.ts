@@ -47,6 +47,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   history: ['graph', 'define', 'db'],
   dataset: ['graph', 'define', 'db', 'history'],
   backfill: ['graph', 'define', 'db', 'log', 'recompute'],
+  timer: ['db', 'log', 'recompute'],
   plan: ['graph', 'define', 'db', 'backfill', 'recompute', 'score'],
   // What it writes to a source draws from the budgets of that source's connector.
   deliver: ['graph', 'define', 'db', 'connect'],

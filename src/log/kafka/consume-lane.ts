@@ -1,5 +1,5 @@
 /**
- * Gives a lane its turns in one process of a stage that several processes share: every one of them works at it.
+ * Gives the lanes their turns in one process of a stage that several processes share: every one of them works at it.
  *
  * Invariants: a turn is taken while nothing waits in this process's partitions, and every so often when something always
  * does; keys are held (hold.ts), so that changes of the same entities, here or elsewhere, follow one another.
@@ -9,13 +9,13 @@ import { isRetriableDbError, type Pool } from '../../db/pool.ts'
 import { asError, isRescoreError } from '../../errors.ts'
 import type { Faults } from '../../faults.ts'
 import type { Clock } from '../clock.ts'
-import type { Lane } from '../lane.ts'
 import type { Report } from '../stage.ts'
+import type { Turns } from '../turns.ts'
 import { inVisibleSnapshot } from '../visibility.ts'
 
 export interface LaneOptions {
   readonly pool: Pool
-  readonly lane: Lane
+  readonly turns: Turns
   readonly stage: {
     readonly name: string
     readonly settings?: string | undefined
@@ -29,25 +29,31 @@ export interface LaneOptions {
 }
 
 const LOOK_AGAIN_MS = 5
+const LONGEST_NAP_MS = 1_000
 /** Under load that never ends a turn comes this often. */
 const WITHOUT_TURN_MS = 250
 
 /** Runs until the signal aborts. @throws errors of fate `stop` */
-export async function runLane(options: LaneOptions, signal: AbortSignal): Promise<void> {
-  const { pool, lane, stage, backlog, report, faults, clock } = options
+export async function runLanes(options: LaneOptions, signal: AbortSignal): Promise<void> {
+  const { pool, turns, stage, backlog, report, faults, clock } = options
   const backoff = new Backoff({ baseMs: 10, maxMs: 5_000 })
   let lastTurnMs = performance.now()
+  let wake = () => {}
+  turns.onSooner(() => wake())
+  signal.addEventListener('abort', () => wake(), { once: true })
   while (!signal.aborted) {
     try {
       const isBusy = backlog() > 0 && performance.now() - lastTurnMs < WITHOUT_TURN_MS
-      const waitMs = Math.max(lane.dueInMs(), isBusy ? LOOK_AGAIN_MS : 0)
+      const waitMs = isBusy ? Math.max(turns.dueInMs(), LOOK_AGAIN_MS) : turns.dueInMs()
       if (waitMs > 0) {
-        // Rejects only when the signal aborts, which the loop's condition sees.
-        await sleep(waitMs, signal).catch(() => undefined)
+        const nap = new AbortController()
+        wake = () => nap.abort(new Error('It may be time.'))
+        // Rejects only when it is woken.
+        await sleep(Math.min(waitMs, LONGEST_NAP_MS), nap.signal).catch(() => undefined)
         continue
       }
       lastTurnMs = performance.now()
-      await lane.step(async (work) => {
+      await turns.step(async (work) => {
         const settings = { pool, signal, isShared: true, settings: stage.settings, isTimed: stage.isTimed, clock }
         const result = await inVisibleSnapshot(settings, [], async (context) => {
           const done = await work(context)

@@ -16,12 +16,13 @@ import type { Clock } from '../clock.ts'
 import type { Lane } from '../lane.ts'
 import type { Source } from '../log.ts'
 import type { Report, Stage } from '../stage.ts'
+import { Turns } from '../turns.ts'
 import { readFound } from './beginning.ts'
 import { registerZstd } from './compress.ts'
 import { runConnectorProgress } from './connect-progress.ts'
 import type { PartitionHandler } from './consume.ts'
 import { runGroup } from './consume-group.ts'
-import { runLane } from './consume-lane.ts'
+import { runLanes } from './consume-lane.ts'
 import { PartitionRunner } from './consume-partition.ts'
 import { sweepsOf } from './consume-sweep.ts'
 import type { KafkaRecord, KindOf } from './decode.ts'
@@ -44,8 +45,8 @@ export interface KafkaStageOptions<Work> {
   readonly debezium?: { readonly prefix: string; readonly connect: ConnectSettings } | undefined
   /** Called for as many as are applied at once, and one for the sweeps. */
   readonly createStage: () => Stage<Work>
-  /** Given turns beside the changes, in every process. */
-  readonly lane?: Lane | undefined
+  /** Given turns beside the changes, in every process; the most urgent first. */
+  readonly lanes?: readonly Lane[] | undefined
   /** Another stage follows this one. */
   readonly isFollowed: boolean
   readonly signal: AbortSignal
@@ -143,11 +144,13 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
         ...(this.#options.sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs: this.#options.sessionTimeoutMs }),
       }),
     ]
-    const { lane, debezium } = this.#options
+    const { lanes, debezium } = this.#options
     const { settings, upstream, isTimed } = sweeps.stage
     const stage = { name: this.#name, settings, isTimed }
-    if (lane !== undefined)
-      parts.push(runLane({ pool, lane, stage, backlog: () => this.backlog(), report, faults, clock }, over))
+    if (lanes !== undefined)
+      parts.push(
+        runLanes({ pool, turns: new Turns(lanes), stage, backlog: () => this.backlog(), report, faults, clock }, over),
+      )
     if (debezium !== undefined) {
       const about = { stage: this.#name, upstream, topics: names, report, onSaid: sweeps.onSwept }
       const progress = { ...debezium, ...about, pool, kafka }
