@@ -64,21 +64,18 @@ async function readSubjects(check: KeyCheck, keys: readonly string[]): Promise<r
     const features = stored.get(key) ?? null
     const rowsAt = (path: readonly Hop[]) => reached.get(path)?.get(key) ?? []
     const due = timers.get(key) ?? NO_TIMERS
-    const outcomeAt = (instantOf: typeof trueAt) =>
-      row === undefined
-        ? null
-        : computeEntity(node, {
-            key,
-            own: row,
-            stored: features,
-            reached: rowsAt,
-            instantOf: (feature) => instantOf(due, feature, nowMs),
-          })
+    const outcomeAt = (instantOf: typeof trueAt, given: FeatureValues | null) => {
+      if (row === undefined) return null
+      const known = { key, own: row, stored: features, reached: rowsAt, given }
+      return computeEntity(node, { ...known, instantOf: (feature) => instantOf(due, feature, nowMs) })
+    }
+    const outcome = outcomeAt(trueAt, null)
     return {
       node,
       key,
-      outcome: outcomeAt(trueAt),
-      later: isTimed ? outcomeAt(trueUntil) : null,
+      outcome,
+      // Other features are as they are now: who reads one is woken by it.
+      later: isTimed && outcome?.kind === 'computed' ? outcomeAt(trueUntil, outcome.vouched) : null,
       timers: due,
       features,
       classifications: new Map((classifications.get(key) ?? []).map((each) => [String(each.model), each])),
