@@ -3,9 +3,9 @@
  * leaves exactly when `entersAt` and `leavesAt` say, once and for all.
  */
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, expectTypeOf, test } from 'vitest'
 import { dateOfDay, dayAt, dayOfDate } from './calendar.ts'
-import { bigint, date, text, timestamp } from './column.ts'
+import { bigint, boolean, date, text, timestamp } from './column.ts'
 import { DAY_MS, type Duration } from './duration.ts'
 import { defineEntity } from './entity.ts'
 import { defineFeature } from './feature.ts'
@@ -17,7 +17,7 @@ import { defineWindow, entersAt, leavesAt, type Window, windowText } from './win
 const companies = defineTable({
   name: 'crm.companies',
   key: 'id',
-  columns: { id: bigint().notNull(), name: text(), seen: timestamp(), founded: date() },
+  columns: { id: bigint().notNull(), name: text(), seen: timestamp(), born: date().notNull(), asleep: boolean() },
 })
 const calls = defineTable({
   name: 'crm.calls',
@@ -81,6 +81,39 @@ describe('what is refused', () => {
       })
     expect(declare).toThrow("Input 'age' of feature 'age' is a column of crm.calls")
   })
+})
+
+test('what compute receives is typed from the declarations', () => {
+  defineFeature({
+    entity: company,
+    name: 'typed',
+    version: 1,
+    type: 'number',
+    description: '',
+    inputs: {
+      count: made.window('30d', { on: 'at' }).count({ where: { note: 'call' } }),
+      last: made.window('3d', { on: 'day' }).latest('note', { orderBy: 'at' }),
+      quiet: daysSince(company.columns.seen),
+      age: daysSince(company.columns.born),
+      began: refreshEvery('6h'),
+    },
+    compute: (inputs) => {
+      expectTypeOf(inputs.count).toEqualTypeOf<number>()
+      expectTypeOf(inputs.last).toEqualTypeOf<string | null>()
+      expectTypeOf(inputs.quiet).toEqualTypeOf<number | null>()
+      expectTypeOf(inputs.age).toEqualTypeOf<number>()
+      expectTypeOf(inputs.began).toEqualTypeOf<number>()
+      return inputs.began
+    },
+  })
+  // @ts-expect-error a misspelt column
+  expect(() => made.window('30d', { on: 'when' })).toThrow(TypeError)
+  // @ts-expect-error no unit
+  expect(() => made.window('30', { on: 'at' })).toThrow(TypeError)
+  // @ts-expect-error rows of a window lead nowhere
+  expect(made.window('30d', { on: 'at' }).many).toBeUndefined()
+  // @ts-expect-error days since a truth
+  expect(() => daysSince(company.columns.asleep)).toThrow(TypeError)
 })
 
 test('a window is said in words', () => {

@@ -23,6 +23,11 @@ export interface Shadow {
   readonly failure: Failure | null
 }
 
+async function readClock(client: Client): Promise<number> {
+  const { rows } = await client.query<{ now: number }>(tellSql(undefined, false))
+  return rows[0]?.now ?? 0
+}
+
 /**
  * @param bits features that changed; what reads them follows where their values move
  * @throws database errors: a table or column that the definitions read may not be there yet
@@ -39,8 +44,7 @@ export async function shadow(
     .map(({ feature }) => feature)
     .filter(({ name, type }) => types.get(name) !== FEATURE_POSTGRES_TYPE[type])
   const loader = new Loader(program, new Set(absent.map(({ name }) => name)))
-  const clock = await client.query<{ now: number }>(tellSql(undefined, false))
-  const rows = await loader.load(client, program.all, keys, clock.rows[0]?.now ?? 0)
+  const rows = await loader.load(client, program.all, keys, program.timed === 0n ? 0 : await readClock(client))
   const asked = { bits: mask(bits), isForced: true }
   const unchanged = node.features.map(() => 0)
   return rows

@@ -8,6 +8,7 @@ import type { EntityNode } from '../../graph/graph.ts'
 import { checkFeatures, checkQuarantine } from './check-features.ts'
 import { checkFeatureHistory, FeatureFold } from './check-history.ts'
 import { checkScore, checkScoreHistory, checkUnknownModels, ScoreFold } from './check-scores.ts'
+import { checkTimers, type Timers, timedFeatures, trueAt, trueUntil } from './check-timers.ts'
 import { computeEntity, type FeatureValues } from './compute.ts'
 import type { Difference } from './difference.ts'
 import { probabilitiesOf, type VerifiedModel } from './model.ts'
@@ -37,8 +38,10 @@ export interface KeysChecked {
 }
 
 const HISTORY_PIECE = 2_000
+const NO_TIMERS: Timers = new Map()
 
-async function readSubjects({ client, node, nowMs }: KeyCheck, keys: readonly string[]): Promise<readonly Subject[]> {
+async function readSubjects(check: KeyCheck, keys: readonly string[]): Promise<readonly Subject[]> {
+  const { client, node, nowMs } = check
   const { table } = node.entity
   const { kind } = columnOf(table, node.key)
   const byKey = (rows: readonly Row[], column: string) =>
@@ -53,23 +56,43 @@ async function readSubjects({ client, node, nowMs }: KeyCheck, keys: readonly st
   const classifications = Map.groupBy(classified.rows, (row) => String(row.key))
   const aside = await client.query<Row>('select * from rescore.quarantine where entity = $1 and key = any($2)', about)
   const quarantine = byKey(aside.rows, 'key')
+  const timers = await readTimers(check, keys)
+  const isTimed = timedFeatures(node).size > 0
   const reached = await walkAll(client, node, [...own.keys()])
   return keys.map((key) => {
     const row = own.get(key)
     const features = stored.get(key) ?? null
     const rowsAt = (path: readonly Hop[]) => reached.get(path)?.get(key) ?? []
+    const due = timers.get(key) ?? NO_TIMERS
+    const outcomeAt = (instantOf: typeof trueAt, given: FeatureValues | null) => {
+      if (row === undefined) return null
+      const known = { key, own: row, stored: features, reached: rowsAt, given }
+      return computeEntity(node, { ...known, instantOf: (feature) => instantOf(due, feature, nowMs) })
+    }
+    const outcome = outcomeAt(trueAt, null)
     return {
       node,
       key,
-      outcome:
-        row === undefined
-          ? null
-          : computeEntity(node, { key, own: row, stored: features, reached: rowsAt, instantOf: () => nowMs }),
+      outcome,
+      // Other features are as they are now: who reads one is woken by it.
+      later: isTimed && outcome?.kind === 'computed' ? outcomeAt(trueUntil, outcome.vouched) : null,
+      timers: due,
       features,
       classifications: new Map((classifications.get(key) ?? []).map((each) => [String(each.model), each])),
       quarantine: quarantine.get(key) ?? null,
     }
   })
+}
+
+/** By key. */
+async function readTimers({ client, node }: KeyCheck, keys: readonly string[]): Promise<ReadonlyMap<string, Timers>> {
+  const { rows } = await client.query<{ key: string; feature: string; due: number }>(
+    `select key, feature, (extract(epoch from due_at) * 1000)::float8 as due from rescore.timer
+     where entity = $1 and key = any($2)`,
+    [node.entity.name, keys],
+  )
+  const byKey = Map.groupBy(rows, ({ key }) => key)
+  return new Map([...byKey].map(([key, timers]) => [key, new Map(timers.map(({ feature, due }) => [feature, due]))]))
 }
 
 async function walkAll(
@@ -153,6 +176,7 @@ export async function checkKeys(check: KeyCheck, keys: readonly string[]): Promi
     ...checkQuarantine(subject),
     ...checkFeatures(subject, check.epoch),
     ...checkFeatureHistory(subject, features(subject.key)),
+    ...checkTimers(subject, check.nowMs),
     ...checkUnknownModels(subject, check.knownModels),
   ])
   for (const loaded of check.models) found.push(...(await checkModel(loaded, subjects, scores)))

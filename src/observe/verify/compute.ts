@@ -75,9 +75,11 @@ export interface Known {
   reached(path: readonly Hop[]): readonly Row[]
   /** The instant at which a feature's stored value is to be true, whole milliseconds since 1970. */
   instantOf(feature: string): number
+  /** What readers of features get; null: what is computed here. */
+  readonly given: FeatureValues | null
 }
 
-export function computeEntity(node: EntityNode, { key, own, stored, reached, instantOf }: Known): Outcome {
+export function computeEntity(node: EntityNode, { key, own, stored, reached, instantOf, given }: Known): Outcome {
   const fresh = new Map<string, FeatureValue>()
   const vouched = new Map<string, FeatureValue>()
 
@@ -91,6 +93,7 @@ export function computeEntity(node: EntityNode, { key, own, stored, reached, ins
     }
     if (input.input === 'days-since') return daysSinceOf(input, own, clockOf(reader, input.slackMs))
     if (input.input === 'period') return periodOf(input, clockOf(reader, input.slackMs))
+    if (given !== null) return given.get(input.name)
     if (!fresh.has(input.name)) compute(input)
     return vouched.get(input.name)
   }

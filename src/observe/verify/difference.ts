@@ -20,10 +20,10 @@ export const DIFFERENCE_KINDS = [
   'probability',
   /** Model version, artifact hash, fingerprint or position of a stored value is missing or wrong. */
   'provenance',
-  /** A timer whose time has come does not fire. */
-  'timer',
   /** History does not lead to what is stored. */
   'history',
+  /** A feature that knows the time is not woken when it changes, or something else is. */
+  'timer',
   /** Kept aside without a reason, not kept aside with one, or for another reason. */
   'quarantine',
 ] as const
