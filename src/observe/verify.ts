@@ -8,6 +8,7 @@
 import { sleep } from '../db/backoff.ts'
 import { type Client, type Pool, withTransaction } from '../db/pool.ts'
 import type { Graph } from '../graph/graph.ts'
+import { type Clock, tellSql } from '../log/clock.ts'
 import { checkDefinitions } from './verify/check-definitions.ts'
 import { checkKeys } from './verify/check-keys.ts'
 import { type Difference, identityOf } from './verify/difference.ts'
@@ -27,6 +28,8 @@ export interface VerifyOptions {
   readonly signal: AbortSignal
   /** How long to wait, each round, until everything committed is reflected. */
   readonly timeoutMs: number
+  /** Instead of the database's: whoever drives time. */
+  readonly clock?: Clock
   /** Pauses before each further look at what seemed wrong. */
   readonly recheckPausesMs?: readonly number[]
 }
@@ -69,6 +72,12 @@ interface Round {
   readonly reflectedLsn: string
 }
 
+/** The database's clock, never below what anything that knows the time was computed at. */
+async function readClock(client: Client, clock: Clock | undefined): Promise<number> {
+  const { rows } = await client.query<{ now: number }>(tellSql(clock, false))
+  return rows[0]?.now ?? 0
+}
+
 /** @param isWanted differences to keep */
 async function look(
   options: VerifyOptions,
@@ -80,13 +89,14 @@ async function look(
   return withTransaction(pool, { isolation: 'repeatable read', readOnly: true }, async (client) => {
     const definitions = await checkDefinitions(client, graph, options.models.models)
     const found = definitions.differences.filter(isWanted)
+    const nowMs = await readClock(client, options.clock)
     const count = { entities: 0, features: 0, classifications: 0, stale: 0, silenced: 0 }
     for (const node of graph.entities.values()) {
       const { name } = node.entity
       const models = options.models.models.filter(({ model }) => model.entity.name === name)
       const epoch = definitions.epochs.get(name) ?? 0
       const required = definitions.required.get(name) ?? 0
-      const check = { client, node, models, knownModels: definitions.models, epoch, required }
+      const check = { client, node, models, knownModels: definitions.models, epoch, required, nowMs }
       for await (const keys of keysOf(client, name)) {
         signal.throwIfAborted()
         const checked = await checkKeys(check, keys)

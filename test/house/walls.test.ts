@@ -47,6 +47,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   history: ['graph', 'define', 'db', 'log'],
   dataset: ['graph', 'define', 'db', 'history'],
   backfill: ['graph', 'define', 'db', 'log', 'recompute'],
+  timer: ['db', 'log', 'recompute'],
   plan: ['graph', 'define', 'db', 'backfill', 'recompute', 'score'],
   // What it writes to a source draws from the budgets of that source's connector.
   deliver: ['graph', 'define', 'db', 'connect'],
@@ -87,6 +88,7 @@ test.each([
   ['eslint-scope', 'src/graph/code'],
   ['csv-parse/sync', 'connectors/files'],
   ['csv-parse', 'src/dataset'],
+  ['temporal-polyfill', 'src/define'],
   ['hyparquet', 'src/dataset'],
   ['hyparquet-writer', 'src/dataset'],
   ['@aws-sdk/client-s3', 'src/dataset/s3'],

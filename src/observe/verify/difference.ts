@@ -22,6 +22,8 @@ export const DIFFERENCE_KINDS = [
   'provenance',
   /** History does not lead to what is stored. */
   'history',
+  /** A feature that knows the time is not woken when it changes, or something else is. */
+  'timer',
   /** Kept aside without a reason, not kept aside with one, or for another reason. */
   'quarantine',
   /** A value that breaks a rule is not kept as such, or one is that does not. */
