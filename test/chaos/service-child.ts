@@ -110,8 +110,8 @@ export class ServiceChild implements AsyncDisposable {
 }
 
 /** @param faults as RESCORE_TEST_FAULTS takes them */
-export function startChild(place: Place, faults = ''): ServiceChild {
-  const order: ServiceOrder = { url: place.url, slot: slotOf(place), project: 'test' }
+export function startChild(place: Place, faults = '', project: ServiceOrder['project'] = 'test'): ServiceChild {
+  const order: ServiceOrder = { url: place.url, slot: slotOf(place), project }
   return new ServiceChild(order, { RESCORE_TEST_FAULTS: faults })
 }
 
@@ -121,8 +121,9 @@ export function startSharedChild(
   kafka: Readonly<Record<string, string>>,
   shared: SharedOrder,
   faults = '',
+  project: ServiceOrder['project'] = 'test',
 ): ServiceChild {
-  const order: ServiceOrder = { url: place.url, slot: shared.slot ?? slotOf(place), project: 'test', shared }
+  const order: ServiceOrder = { url: place.url, slot: shared.slot ?? slotOf(place), project, shared }
   return new ServiceChild(order, { ...kafka, RESCORE_TEST_FAULTS: faults })
 }
 

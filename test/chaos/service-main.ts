@@ -11,6 +11,7 @@ import type { StageEvent } from '../../src/log/stage.ts'
 import { startService } from '../../src/service.ts'
 import { type SharedService, startSharedService } from '../../src/shared-service.ts'
 import { projectConfig } from '../support/project-features.ts'
+import { timedConfig } from '../support/project-timed.ts'
 import type { Counted, FromService, ServiceOrder, SharedOrder, ToService } from './orders.ts'
 
 process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'))
@@ -79,11 +80,13 @@ function countersOf({ stages }: SharedService): Counted {
   return sum
 }
 
+const CONFIGS = { test: projectConfig, timed: timedConfig }
+
 async function run({ url, slot, project, shared }: ServiceOrder): Promise<void> {
   const options = {
     url,
     slot,
-    config: project === 'test' ? projectConfig : await loadProject(process.cwd()),
+    config: project === 'repository' ? await loadProject(process.cwd()) : CONFIGS[project],
     publication: 'chaos',
     signal: stopping.signal,
     log: { info: () => undefined, warn },
