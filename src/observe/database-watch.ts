@@ -7,6 +7,7 @@
  */
 import { createPool, type Pool } from '../db/pool.ts'
 import { asError } from '../errors.ts'
+import { nowSql } from '../log/clock.ts'
 
 const ANSWER_WITHIN_MS = 2_000
 const REACHABLE_KEPT_MS = 1_000
@@ -30,6 +31,7 @@ export interface DatabaseFigures {
     readonly unpublished: number
     readonly quarantined: number
     readonly rejected: number
+    readonly overdue: number
   }
 }
 
@@ -43,7 +45,8 @@ const STAGES = `select stage, greatest(0, pg_current_wal_insert_lsn() - reflecte
 
 const counted = (table: string) => `(select count(*) from (select from ${table} limit ${COUNTED_AT_MOST}) rows)::float8`
 const ASIDE = `select ${counted('rescore.dead_letter')} as "deadLetters", ${counted('rescore.unpublished')} as unpublished,
-  ${counted('rescore.quarantine')} as quarantined, ${counted('rescore.reject')} as rejected`
+  ${counted('rescore.quarantine')} as quarantined, ${counted('rescore.reject')} as rejected,
+  ${counted(`rescore.timer t where t.entity = any(array(select distinct entity from rescore.definition)) and t.due_at <= ${nowSql()}`)} as overdue`
 
 /** One question at a time; its answer is everybody's for a while. */
 class Kept<T> {
@@ -110,7 +113,7 @@ export class DatabaseWatch implements AsyncDisposable {
     const slot = await this.#pool.query<SlotFigures>(SLOT)
     const stages = await this.#pool.query<DatabaseFigures['stages'][number]>(STAGES)
     const aside = await this.#pool.query<DatabaseFigures['aside']>(ASIDE)
-    const none = { deadLetters: 0, unpublished: 0, quarantined: 0, rejected: 0 }
+    const none = { deadLetters: 0, unpublished: 0, quarantined: 0, rejected: 0, overdue: 0 }
     return { slot: slot.rows[0] ?? null, stages: stages.rows, aside: aside.rows[0] ?? none }
   }
 }

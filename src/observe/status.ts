@@ -4,6 +4,7 @@
  */
 import type { Pool } from '../db/pool.ts'
 import { withTransaction } from '../db/pool.ts'
+import { nowSql } from '../log/clock.ts'
 import { type PartitionStatus, readShared, WORKER_GONE, type WorkerStatus } from './status-shared.ts'
 
 export interface StageStatus {
@@ -47,8 +48,21 @@ export interface Status {
   readonly classifications: readonly { readonly model: string; readonly label: string; readonly count: number }[]
   readonly quarantined: number
   readonly rejected: number
+  readonly timers: TimerStatus
   /** Changes published without their large columns, because their topic cannot take them. */
   readonly unpublished: number
+}
+
+export interface TimerStatus {
+  readonly waiting: number
+  /** Their time has come. */
+  readonly overdue: number
+  /** null: none waits. */
+  readonly nextAt: string | null
+  /** Seconds by which the one that has waited longest is late; 0: none is. */
+  readonly behindSeconds: number
+  /** How far the time it is for features is ahead of the clock, which has jumped back; 0: it is not. */
+  readonly standsStillSeconds: number
 }
 
 interface StageRow {
@@ -87,6 +101,14 @@ const SLOT = `select s.slot_name as name, s.active, s.wal_status as "walStatus",
 const CONNECTORS = `select connector, stream, done::float8 as done, total::float8 as total, updated_at::text as "updatedAt"
   from rescore.connector_state order by connector, stream`
 
+const NO_TIMERS: TimerStatus = { waiting: 0, overdue: 0, nextAt: null, behindSeconds: 0, standsStillSeconds: 0 }
+
+const TIMERS = `select count(t.due_at)::float8 as waiting, (count(*) filter (where t.due_at <= c.now))::float8 as overdue,
+    min(t.due_at) filter (where t.due_at > c.now)::text as "nextAt",
+    greatest(0, extract(epoch from c.now - min(t.due_at)))::float8 as "behindSeconds",
+    greatest(0, extract(epoch from c.now - clock_timestamp()))::float8 as "standsStillSeconds"
+  from (select ${nowSql()} as now) c left join rescore.timer t on true group by c.now`
+
 export async function readStatus(pool: Pool): Promise<Status> {
   return withTransaction(pool, { isolation: 'repeatable read', readOnly: true }, async (client) => {
     const stages = await client.query<StageRow>(STAGES)
@@ -101,6 +123,7 @@ export async function readStatus(pool: Pool): Promise<Status> {
               (select count(*) from rescore.reject)::float8 as rejected,
               (select count(*) from rescore.unpublished)::float8 as unpublished`,
     )
+    const timers = await client.query<TimerStatus>(TIMERS)
     return {
       stages: stages.rows.map((row) => stageStatus(row, partitions)),
       workers,
@@ -110,6 +133,7 @@ export async function readStatus(pool: Pool): Promise<Status> {
       classifications: labels.rows,
       quarantined: aside.rows[0]?.quarantined ?? 0,
       rejected: aside.rows[0]?.rejected ?? 0,
+      timers: timers.rows[0] ?? NO_TIMERS,
       unpublished: aside.rows[0]?.unpublished ?? 0,
     }
   })
