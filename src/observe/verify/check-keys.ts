@@ -176,7 +176,7 @@ export async function checkKeys(check: KeyCheck, keys: readonly string[]): Promi
     ...checkQuarantine(subject),
     ...checkFeatures(subject, check.epoch),
     ...checkFeatureHistory(subject, features(subject.key)),
-    ...checkTimers(subject, check.nowMs),
+    ...checkTimers(subject),
     ...checkUnknownModels(subject, check.knownModels),
   ])
   for (const loaded of check.models) found.push(...(await checkModel(loaded, subjects, scores)))
