@@ -199,7 +199,7 @@ export function computeRow(
   for (const [bit, feature] of program.features.entries()) {
     if (forced[bit] === 0) continue
     const { inputs, nextMs } = inputsOf(feature, row, values)
-    if (((program.timed >> BigInt(bit)) & 1n) === 1n) due.push({ bit, dueMs: nextMs <= MAX_DUE_MS ? nextMs : null })
+    if (feature.isTimed) due.push({ bit, dueMs: nextMs <= MAX_DUE_MS ? nextMs : null })
     const checked = call(feature, inputs, isStrict)
     computed += 1
     if (tally !== null) tally.computed[bit] = (tally.computed[bit] ?? 0) + 1

@@ -27,9 +27,9 @@ export interface Fired extends FiredTimers {
 export async function fireTimers(engine: Engine, run: EngineRun, limit: number): Promise<FiredTimers | null> {
   const { program } = engine
   const { client, nowMs, isShared = false } = run.context
-  const { dirty, timers, oldestMs } = await takeDue(client, program, { nowMs, limit, isShared })
-  if (timers === 0) return null
-  await engine.recompute(await engine.begin(run, dirty))
-  await dropFired(client, program.node.entity.name, [...dirty.keys()], nowMs)
-  return { timers, lateMs: nowMs - oldestMs }
+  const due = await takeDue(client, program, { nowMs, limit, isShared })
+  if (due.rows.length === 0) return null
+  await engine.recompute(await engine.begin(run, due.dirty))
+  await dropFired(client, due)
+  return { timers: due.rows.length, lateMs: nowMs - due.oldestMs }
 }

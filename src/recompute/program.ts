@@ -55,6 +55,8 @@ export type Binding =
 export interface FeatureProgram {
   readonly node: FeatureNode
   readonly bindings: readonly Binding[]
+  /** An input of its own knows the time. */
+  readonly isTimed: boolean
 }
 
 export interface Program {
@@ -66,7 +68,7 @@ export interface Program {
   readonly slots: readonly Slot[]
   readonly scans: readonly Scan[]
   readonly all: bigint
-  /** Bits of the features that have an input of their own that knows the time. */
+  /** Bits of the features of which an input of their own knows the time. */
   readonly timed: bigint
   /** Per bit: the feature and everything that reads it, directly or not. */
   readonly withReaders: readonly bigint[]
@@ -141,10 +143,11 @@ function bind(alias: string, input: AnyInput, bits: ReadonlyMap<unknown, number>
 export function compileProgram(node: EntityNode): Program {
   const bits = new Map<unknown, number>(node.features.map(({ feature, bit }) => [feature, bit]))
   const table = new SlotTable()
-  const features = node.features.map((featureNode) => ({
-    node: featureNode,
-    bindings: Object.entries(featureNode.feature.inputs).map(([alias, input]) => bind(alias, input, bits, table)),
-  }))
+  const features = node.features.map((featureNode) => {
+    const inputs = Object.entries(featureNode.feature.inputs)
+    const bindings = inputs.map(([alias, input]) => bind(alias, input, bits, table))
+    return { node: featureNode, bindings, isTimed: bindings.some(({ kind }) => kind === 'timed') }
+  })
   const withReaders: bigint[] = []
   for (const { bit, readers } of node.features.toReversed()) {
     withReaders[bit] = readers.reduce((sum, reader) => sum | (withReaders[reader] ?? 0n), 1n << BigInt(bit))
@@ -155,10 +158,7 @@ export function compileProgram(node: EntityNode): Program {
     features,
     slots: table.slots,
     scans: table.scans,
-    timed: features.reduce(
-      (sum, { bindings }, bit) => (bindings.some(({ kind }) => kind === 'timed') ? sum | (1n << BigInt(bit)) : sum),
-      0n,
-    ),
+    timed: features.reduce((sum, { isTimed }, bit) => (isTimed ? sum | (1n << BigInt(bit)) : sum), 0n),
     all: (1n << BigInt(node.features.length)) - 1n,
     withReaders,
   }

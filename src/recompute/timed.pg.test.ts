@@ -12,6 +12,7 @@ import { withTransaction } from '../db/pool.ts'
 import { computeRow } from './compute.ts'
 import { type LoadedRow, Loader } from './load.ts'
 import { compileProgram } from './program.ts'
+import { shadow } from './shadow.ts'
 
 const YEAR_MS = 366 * 86_400_000
 
@@ -67,4 +68,27 @@ test('at any instant SQL gives what each row gives; nothing moves before what is
     }),
     { numRuns: 120 },
   )
+})
+
+test('a plan computes at the time of the database', async () => {
+  await using database = await createTestDatabase('timed_shadow')
+  const harness = await openHarness(database, graph, { tables })
+  harness.setNow(Date.parse('2024-03-31'))
+  await database.query('insert into app.companies (id) values (1)')
+  await harness.sweep()
+  const timeOf = async () => {
+    const { rows } = await database.query<{ ms: number }>(
+      'select (extract(epoch from clock_timestamp()) * 1000)::float8 as ms',
+    )
+    return rows[0]?.ms ?? 0
+  }
+  const bit = program.features.findIndex(({ node }) => node.feature.name === 'period')
+  const earliest = await timeOf()
+  const [row] = await withTransaction(database.pool, { readOnly: true }, (client) =>
+    shadow(client, program.node, [bit], ['1']),
+  )
+  const latest = await timeOf()
+  expect(row?.before[bit]).toBe(JSON.stringify({ began: Date.parse('2024-03-31') }))
+  const began = [earliest, latest].map((ms) => JSON.stringify({ began: Math.floor(ms / 21_600_000) * 21_600_000 }))
+  expect(began).toContain(row?.after[bit])
 })

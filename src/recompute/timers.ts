@@ -13,19 +13,26 @@ import type { Outcome } from './outcome.ts'
 import type { Program } from './program.ts'
 import { statement } from './statement.ts'
 
+/** Key by key and by the primary key, whatever the planner knew of the table when the statement was prepared. */
+const OF_KEY = 'select t.* from rescore.timer t where t.entity = $1 and t.key = w.key'
+const OF_FEATURE = `${OF_KEY} and t.feature = w.feature offset 0`
+
 const WRITE = `with wanted as (
     select u.* from unnest($2::text[], $3::text[], $4::timestamptz[]) as u (key, feature, due_at)),
   ended as (
-    delete from rescore.timer t using wanted w
-    where t.entity = $1 and t.key = w.key and t.feature = w.feature and w.due_at is null)
+    delete from rescore.timer where ctid = any(array(
+      select t.ctid from wanted w cross join lateral (${OF_FEATURE.replace('t.*', 't.ctid')}) t where w.due_at is null)))
   insert into rescore.timer (entity, key, feature, due_at)
   select $1, w.key, w.feature, w.due_at from wanted w
-  left join rescore.timer t on t.entity = $1 and t.key = w.key and t.feature = w.feature
+  left join lateral (${OF_FEATURE}) t on true
   where w.due_at is not null and t.due_at is distinct from w.due_at order by 2, 3
   on conflict (entity, key, feature) do update set due_at = excluded.due_at`
 
 /** The year 10000, which has no plain text form: nobody waits for it. */
 const NEVER_MS = 253_402_300_800_000
+
+const GONE = `delete from rescore.timer where ctid = any(array(
+  select t.ctid from unnest($2::text[]) as w (key) cross join lateral (${OF_KEY.replace('t.*', 't.ctid')} offset 0) t))`
 
 interface Timer {
   readonly key: string
@@ -55,7 +62,7 @@ export async function writeTimers(
   if (gone.length > 0) {
     await client.query({
       name: 'rescore-timer-gone',
-      text: 'delete from rescore.timer where entity = $1 and key = any($2::text[])',
+      text: GONE,
       values: [name, textArray(gone.map(({ row }) => row.key))],
     })
   }
@@ -106,13 +113,16 @@ function rowlessSql({ node, keyType }: Program): string {
 export interface DueTimers {
   /** By key. */
   readonly dirty: ReadonlyMap<string, Dirty>
-  readonly timers: number
+  /** Where the timers stand, for `dropFired`. */
+  readonly rows: readonly string[]
   /** Of the one that has waited longest, milliseconds since 1970. */
   readonly oldestMs: number
 }
 
-const READ = `select key, feature, (extract(epoch from due_at) * 1000)::float8 as due from rescore.timer
-  where entity = $1 and key = any($2::text[]) and due_at <= $3 order by key, due_at, feature`
+const READ = `select t.row, t.key, t.feature, (extract(epoch from t.due_at) * 1000)::float8 as due
+  from unnest($2::text[]) as w (key)
+  cross join lateral (${OF_KEY.replace('t.*', 't.*, t.ctid::text as row')} offset 0) t
+  where t.due_at <= $3 order by t.key, t.due_at, t.feature`
 
 /**
  * Timers whose time has come, of entities that nobody else has in hand.
@@ -134,9 +144,9 @@ export async function takeDue(
           ...statement('timer-rowless', rowlessSql(program)),
           values: [name, until, limit],
         })
-  if (keys.length === 0) return { dirty: new Map(), timers: 0, oldestMs: nowMs }
+  if (keys.length === 0) return { dirty: new Map(), rows: [], oldestMs: nowMs }
   // What was read before the rows were held may have been fired since.
-  const { rows } = await client.query<{ key: string; feature: string; due: number }>({
+  const { rows } = await client.query<{ row: string; key: string; feature: string; due: number }>({
     name: 'rescore-timer-read',
     text: READ,
     values: [name, textArray([...new Set(keys.map(({ key }) => key))]), until],
@@ -144,7 +154,7 @@ export async function takeDue(
   const dirty = new Map<string, Dirty>()
   for (const { key, feature, due: dueMs } of rows) noteTime(dirty, program, { key, feature, dueMs })
   const oldestMs = rows.reduce((least, { due: dueMs }) => Math.min(least, dueMs), nowMs)
-  return { dirty, timers: rows.length, oldestMs }
+  return { dirty, rows: rows.map(({ row }) => row), oldestMs }
 }
 
 function noteTime(
@@ -177,10 +187,11 @@ function isOfTime({ causes }: Dirty): boolean {
 }
 
 /** Timers that have fired and are not replaced: what would replace them could not be computed, or is not needed. */
-export async function dropFired(client: Client, entity: string, keys: readonly string[], nowMs: number): Promise<void> {
+export async function dropFired(client: Client, { rows }: DueTimers): Promise<void> {
+  // One that was replaced stands elsewhere by now.
   await client.query({
     name: 'rescore-timer-drop',
-    text: 'delete from rescore.timer where entity = $1 and key = any($2::text[]) and due_at <= $3',
-    values: [entity, textArray(keys), timestampText(nowMs)],
+    text: 'delete from rescore.timer where ctid = any($1::text[]::tid[])',
+    values: [textArray(rows)],
   })
 }

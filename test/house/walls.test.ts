@@ -84,7 +84,6 @@ test.each([
   ['prom-client', 'src/observe'],
   ['yaml', 'src/cli/openapi'],
   ['acorn', 'src/graph/code'],
-  ['amaro', 'src/graph/code'],
   ['eslint-scope', 'src/graph/code'],
   ['csv-parse/sync', 'connectors/files'],
   ['csv-parse', 'src/dataset'],

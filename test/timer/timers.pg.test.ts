@@ -78,7 +78,7 @@ const isTrueAtAnyInstant = async ([beginMs, steps]: readonly [number, readonly S
 test('at any instant, once nothing is left to do, what is stored is what it is from scratch', {
   timeout: 400_000,
 }, async () => {
-  await fc.assert(fc.asyncProperty(histories, isTrueAtAnyInstant), { numRuns: 6, endOnFailure: true })
+  await fc.assert(fc.asyncProperty(histories, isTrueAtAnyInstant), { numRuns: 10, endOnFailure: true })
 })
 
 test('a timer that is not written anew once it has fired is noticed', { timeout: 400_000 }, async () => {

@@ -193,7 +193,7 @@ export async function checkKeys(check: KeyCheck, keys: readonly string[]): Promi
     ...checkViolations(subject),
     ...checkFeatures(subject, check.epoch),
     ...checkFeatureHistory(subject, features(subject.key)),
-    ...checkTimers(subject, check.nowMs),
+    ...checkTimers(subject),
     ...checkUnknownModels(subject, check.knownModels),
   ])
   for (const loaded of check.models) found.push(...(await checkModel(loaded, subjects, scores)))

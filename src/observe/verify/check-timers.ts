@@ -1,9 +1,9 @@
 /**
  * Timers of one entity: whether each feature that knows the time is woken when it changes, and no other.
  *
- * A feature is true until its timer, so what waits for one that is due is held against the instant before it; that it
- * waits long is told here. And it must not change before its timer, or ever without one: it is computed once more at the
- * instant before, or a hundred years from now.
+ * Invariants: a feature is true until its timer, so one that waits for it is held against the instant before (that it has
+ * waited too long is told elsewhere, timers.ts). And it must not change before its timer, or ever without one: it is
+ * computed once more at the instant before, or a hundred years from now.
  */
 import type { AnyInput } from '../../define/index.ts'
 import type { EntityNode } from '../../graph/graph.ts'
@@ -15,8 +15,6 @@ import { difference, type Subject } from './subject.ts'
 export type Timers = ReadonlyMap<string, number>
 
 const HUNDRED_YEARS_MS = 36_525 * 86_400_000
-/** The lane may be busy, or restarting; whoever reads a value this late has been told nothing. */
-const OVERDUE_MS = 60_000
 
 function knowsTime(input: AnyInput): boolean {
   return (
@@ -42,18 +40,15 @@ export function trueUntil(timers: Timers, feature: string, nowMs: number): numbe
   return (timers.get(feature) ?? nowMs + HUNDRED_YEARS_MS) - 1
 }
 
-/** @param nowMs milliseconds since 1970 */
-export function checkTimers(subject: Subject, nowMs: number): readonly Difference[] {
+export function checkTimers(subject: Subject): readonly Difference[] {
   const { node, outcome, later, timers, features } = subject
   const timed = timedFeatures(node)
   const found: Difference[] = []
   const add = (what: string, stored: number | null, message: string) =>
     found.push(difference(subject, 'timer', { what, stored, expected: null, message }))
   for (const [feature, dueMs] of timers) {
-    const due = new Date(dueMs).toISOString()
     if (outcome === null) add(feature, dueMs, 'A timer is there, but the entity is not.')
     else if (!timed.has(feature)) add(feature, dueMs, 'A timer is there, but no feature of that name knows the time.')
-    else if (dueMs < nowMs - OVERDUE_MS) add(feature, dueMs, `It was due at ${due}, and nothing has come of it since.`)
   }
   if (outcome?.kind !== 'computed' || features === null || later === null) return found
   for (const { feature } of node.features) {

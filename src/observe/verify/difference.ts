@@ -22,7 +22,7 @@ export const DIFFERENCE_KINDS = [
   'provenance',
   /** History does not lead to what is stored. */
   'history',
-  /** A feature that knows the time is not woken when it changes, or something else is. */
+  /** A feature that knows the time is not woken when it changes: no timer, a late one, one that does not fire; or one of nothing. */
   'timer',
   /** Kept aside without a reason, not kept aside with one, or for another reason. */
   'quarantine',
