@@ -16,6 +16,7 @@ import {
 } from '../db/pool.ts'
 import { asError, RescoreError } from '../errors.ts'
 import type { EntityNode } from '../graph/graph.ts'
+import { SILENCED_BY } from '../graph/silenced.ts'
 import type { Policy } from './job.ts'
 
 export interface Scope {
@@ -40,6 +41,7 @@ function policySql(node: EntityNode, { policy, features }: Scope): string {
     const hasAll = named.map((name) => `f.${quoteIdent(name)} is not null`).join(' and ')
     return `not exists (select ${stored} and ${hasAll})`
   }
+  if (policy === 'silenced') return `exists (select ${stored} and f.${SILENCED_BY} is not null)`
   return `not exists (select ${stored} and f.epoch >= $1)`
 }
 

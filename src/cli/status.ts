@@ -85,6 +85,9 @@ export function renderStatus(status: Status): string {
   }
   for (const { model, label, count } of status.classifications) lines.push(`model ${model}: ${count} ${label}`)
   if (status.quarantined > 0) lines.push(`kept aside: ${status.quarantined} entities that cannot be computed`)
+  for (const { entity, backfill, count } of status.silenced) {
+    lines.push(`${entity}: ${count} computed silently by backfill ${backfill}, not scored since`)
+  }
   for (const { entity, feature, rule, count, accepted, effect, oldestSeconds } of status.violations) {
     const age = accepted === count ? 'all accepted' : `the oldest for ${ageText(oldestSeconds)}`
     lines.push(`expected otherwise: ${entity}.${feature} ${rule}: ${count} values, ${EFFECT_TEXT[effect]}, ${age}`)

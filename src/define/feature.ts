@@ -68,7 +68,15 @@ export interface FeatureSpec<I extends Readonly<Record<string, AnyInput>>, T ext
 /**
  * Names a feature may not take: columns the engine keeps beside the values in `rescore.features_<entity>`.
  */
-export const RESERVED_FEATURE_NAMES = ['key', 'snap_lsn', 'epoch', 'source_lsn', 'source_at', 'computed_at'] as const
+export const RESERVED_FEATURE_NAMES = [
+  'key',
+  'snap_lsn',
+  'epoch',
+  'source_lsn',
+  'source_at',
+  'computed_at',
+  'silenced_by',
+] as const
 
 /** @throws TypeError when the name, the version or an input is unusable */
 export function defineFeature<const I extends Readonly<Record<string, AnyInput>>, T extends FeatureType>(

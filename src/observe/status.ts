@@ -4,6 +4,7 @@
  */
 import type { Pool } from '../db/pool.ts'
 import { withTransaction } from '../db/pool.ts'
+import { countSilenced, type Silenced } from './silenced.ts'
 import { type PartitionStatus, readShared, WORKER_GONE, type WorkerStatus } from './status-shared.ts'
 import { countViolations, type ViolationCount } from './violations.ts'
 
@@ -47,6 +48,8 @@ export interface Status {
   }[]
   readonly classifications: readonly { readonly model: string; readonly label: string; readonly count: number }[]
   readonly quarantined: number
+  /** Entities that a silent backfill has computed, and that were not scored since. */
+  readonly silenced: readonly Silenced[]
   /** Values that are not as their features expect. */
   readonly violations: readonly ViolationCount[]
   readonly rejected: number
@@ -113,6 +116,7 @@ export async function readStatus(pool: Pool): Promise<Status> {
       connectors: connectors.rows,
       classifications: labels.rows,
       quarantined: aside.rows[0]?.quarantined ?? 0,
+      silenced: await countSilenced(client),
       violations,
       rejected: aside.rows[0]?.rejected ?? 0,
       unpublished: aside.rows[0]?.unpublished ?? 0,

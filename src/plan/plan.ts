@@ -8,7 +8,12 @@ import { countScope } from '../backfill/scope.ts'
 import { isRetriableDbError, type Pool } from '../db/pool.ts'
 import { asError } from '../errors.ts'
 import type { EntityNode, FeatureNode, Graph } from '../graph/graph.ts'
-import { type DefinitionDiff, type DeployedDefinition, diffDefinitions } from '../recompute/definitions.ts'
+import {
+  type DefinitionDiff,
+  type DeployedDefinition,
+  diffDefinitions,
+  READ_DEFINITIONS,
+} from '../recompute/definitions.ts'
 import type { LoadedModel, ModelSet } from '../score/registry.ts'
 import { planExpectations } from './expectations.ts'
 import type { EntityPlan, Plan, Sample } from './report.ts'
@@ -111,9 +116,7 @@ function isSomething({ added, changed, edited, removed, models, expectations }: 
 /** @throws database errors; the signal's reason when it aborts */
 export async function makePlan(options: PlanOptions): Promise<Plan> {
   const { pool, graph, models } = options
-  const deployed = await pool.query<DeployedDefinition>(
-    'select entity, feature, version, hash, changed_in_epoch from rescore.definition order by entity, feature',
-  )
+  const deployed = await pool.query<DeployedDefinition>(READ_DEFINITIONS)
   const deployedModels = await pool.query<DeployedModel>(
     'select model, version, artifact_hash from rescore.model_definition order by model',
   )

@@ -17,7 +17,7 @@ import type { EntityEpochs } from './epochs.ts'
 import { isPossibleKey } from './literals.ts'
 import { type LoadedRow, Loader } from './load.ts'
 import { NullLimit } from './null-room.ts'
-import type { Outcome } from './outcome.ts'
+import type { Job, Outcome } from './outcome.ts'
 import { compileProgram, type Program, reachableFrom } from './program.ts'
 import { statement } from './statement.ts'
 import type { EntityTally } from './tally.ts'
@@ -47,6 +47,8 @@ export interface EngineRun {
   readonly counters: Counters
   /** What of entities of which nothing is known to be dirty; missing: what is stale. */
   readonly asked?: Asked
+  /** On whose behalf, where it is not a change's or a sweep's. */
+  readonly job?: Job | null
   /** Told of what each entity came to. */
   readonly onOutcomes?: (outcomes: readonly Outcome[]) => void
   /** Told of every entity whose row was written. */
@@ -168,12 +170,13 @@ export class Engine {
   }
 
   async #write(
-    { context, epochs, counters, onOutcomes, onWritten }: EngineRun,
+    { context, epochs, counters, job = null, onOutcomes, onWritten }: EngineRun,
     look: Look | null,
     outcomes: readonly Outcome[],
   ): Promise<void> {
     const { client, snapshotLsn } = context
-    const written = await this.#writer.write({ client, snapshotLsn, epoch: epochs.current }, outcomes)
+    const { current: epoch, swept } = epochs
+    const written = await this.#writer.write({ client, snapshotLsn, epoch, swept, job }, outcomes)
     counters.written += written.length
     onOutcomes?.(outcomes)
     if (look !== null) await this.#before.note(client, look, outcomes)

@@ -24,6 +24,8 @@ export interface LoadedRow {
   readonly aside: Aside | null
   /** Epoch of the stored feature row; null: there is none. */
   readonly epoch: number | null
+  /** The backfill that computed the stored row silently; null: scoring has been told of it. */
+  readonly silencedBy: bigint | null
   /** By bit; all null when there is no stored row. */
   readonly stored: readonly FeatureValue[]
   /** Features whose last computed value breaks a rule. */
@@ -77,7 +79,8 @@ export class Loader {
       exists: row[1] === 'true',
       aside: typeof row[2] === 'string' ? { feature: row[2], epoch: Number(row[3]) } : null,
       epoch: row[4] === null ? null : Number(row[4]),
-      open: decodeOpen(row[5] ?? null),
+      silencedBy: typeof row[5] === 'string' ? BigInt(row[5]) : null,
+      open: decodeOpen(row[6] ?? null),
       stored: features.map(({ node }, bit) => {
         const text = row[FIXED_COLUMNS + bit] ?? null
         return text === null ? null : decodeStored(text, node.feature.type)

@@ -59,7 +59,9 @@ test('as many new nulls go through as there is room for, and more when there is 
   await harness.apply(await harness.exec('insert into app.companies select i, i from generate_series(1001, 1400) i'))
   expect(await refused(db, 'held')).toBe(held)
   const { rows: keys } = await db.query<{ key: string }>('select key from rescore.violation')
-  const asked = { entity: 'company', keys: keys.map(({ key }) => key), features: ['rated'], isForced: true }
+  const cause = { table: 'rescore.backfill', key: '1', column: null, from: null, to: 'asked', lsn: '0/0' } as const
+  const job = { cause: { ...cause, op: 'backfill', committedAtMs: 0 }, silencedBy: null } as const
+  const asked = { entity: 'company', keys: keys.map(({ key }) => key), features: ['rated'], isForced: true, job }
   await inVisibleSnapshot({ pool: db.pool, signal: new AbortController().signal }, [], (context) =>
     harness.stage.recompute(context, asked),
   )

@@ -2,6 +2,7 @@
  * Checks one piece of entities: everything stored about these keys against everything from scratch.
  * Invariant: whatever is known of a key is read here, in one snapshot, also for keys whose entity is gone.
  */
+import { parseLsn } from '../../db/lsn.ts'
 import type { Client } from '../../db/pool.ts'
 import { columnOf, type Hop } from '../../define/index.ts'
 import type { EntityNode } from '../../graph/graph.ts'
@@ -33,6 +34,8 @@ export interface KeyCheck {
 export interface KeysChecked {
   readonly found: readonly Difference[]
   readonly stale: number
+  /** Computed by a silent backfill and not scored since by some model: its label is compared with nothing. */
+  readonly silenced: number
 }
 
 const HISTORY_PIECE = 2_000
@@ -108,6 +111,13 @@ async function foldHistory<F extends { add(row: Row): void }>(
   return foldOf
 }
 
+/** Where nothing was scored from this feature row or a later one. */
+function isSilenced({ features, classifications }: Subject, { model }: VerifiedModel): boolean {
+  if (features === null || typeof features.silenced_by !== 'bigint') return false
+  const madeFrom = classifications.get(model.name)?.features_lsn
+  return typeof madeFrom !== 'string' || parseLsn(madeFrom) < parseLsn(String(features.snap_lsn))
+}
+
 async function checkModel(
   loaded: VerifiedModel,
   subjects: readonly Subject[],
@@ -120,7 +130,8 @@ async function checkModel(
   return subjects.flatMap((subject) => {
     const own = probabilities.get(subject.key) ?? null
     const fold = historyOf(scoreName(loaded.model.name, subject.key))
-    return [...checkScore(subject, loaded, own), ...checkScoreHistory(subject, loaded, own, fold)]
+    const score = checkScore(subject, loaded, own, isSilenced(subject, loaded))
+    return [...score, ...checkScoreHistory(subject, loaded, own, fold)]
   })
 }
 
@@ -137,14 +148,14 @@ export async function checkKeys(check: KeyCheck, keys: readonly string[]): Promi
   const subjects = all.filter((subject) => !waitsForBackfill(check, subject))
   const features = await foldHistory(
     check,
-    'rescore.feature_history',
+    'rescore.feature_past',
     keys,
     (row) => String(row.key),
     () => new FeatureFold(),
   )
   const scores = await foldHistory(
     check,
-    'rescore.classification_history',
+    'rescore.classification_past',
     keys,
     (row) => scoreName(String(row.model), String(row.key)),
     () => new ScoreFold(),
@@ -157,5 +168,6 @@ export async function checkKeys(check: KeyCheck, keys: readonly string[]): Promi
     ...checkUnknownModels(subject, check.knownModels),
   ])
   for (const loaded of check.models) found.push(...(await checkModel(loaded, subjects, scores)))
-  return { found, stale: all.length - subjects.length }
+  const silenced = subjects.filter((subject) => check.models.some((loaded) => isSilenced(subject, loaded)))
+  return { found, stale: all.length - subjects.length, silenced: silenced.length }
 }
