@@ -245,6 +245,7 @@ create table rescore.history_kept (
 create table rescore.history_run (
   id boolean primary key default true check (id),
   began_at timestamptz not null,
+  -- Of the last run that came to its end, as the next two.
   ended_at timestamptz,
   rows_folded bigint not null default 0,
   dropped text[] not null default '{}',

@@ -12,6 +12,7 @@ import type { Pool } from './db/pool.ts'
 import type { Connector } from './define/index.ts'
 import { asError } from './errors.ts'
 import type { Graph } from './graph/graph.ts'
+import { type KeeperOptions, keepHistory } from './history/keeper.ts'
 import type { Health } from './observe/health.ts'
 import type { Metrics } from './observe/metrics.ts'
 import type { RecomputeStage } from './recompute/stage.ts'
@@ -118,6 +119,11 @@ export function backfillLane(
   const onError = ({ message }: Error, { id }: Backfill) =>
     log.warn({ error: message, backfill: String(id) }, 'A backfill has failed.')
   return new BackfillLane({ pool, graph, worker, stage, onError })
+}
+
+/** The histories kept in shape. */
+export function historyPart(options: Pick<KeeperOptions, 'url' | 'pool' | 'rule' | 'signal' | 'log'>): RunningPart {
+  return { name: 'history', ended: keepHistory(options) }
 }
 
 /** Counts for the stage objects of a process, and the part that writes them down. */

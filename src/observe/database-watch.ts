@@ -7,6 +7,7 @@
  */
 import { createPool, type Pool } from '../db/pool.ts'
 import { asError } from '../errors.ts'
+import { type PastSummary, readPastSummary } from '../history/describe.ts'
 import { type FeatureFigures, readFeatureFigures } from './feature-figures.ts'
 import { countViolations, type ViolationCount } from './violations.ts'
 
@@ -38,6 +39,7 @@ export interface DatabaseFigures {
     readonly rejected: number
   }
   readonly violations: readonly ViolationCount[]
+  readonly past: PastSummary
 }
 
 const SLOT = `select s.active, coalesce(s.wal_status = 'lost', false) as lost,
@@ -136,6 +138,7 @@ export class DatabaseWatch implements AsyncDisposable {
     const aside = await this.#pool.query<DatabaseFigures['aside']>(ASIDE)
     const none = { deadLetters: 0, unpublished: 0, quarantined: 0, rejected: 0 }
     const violations = await countViolations(this.#pool)
-    return { slot: slot.rows[0] ?? null, violations, stages: stages.rows, aside: aside.rows[0] ?? none }
+    const past = await readPastSummary(this.#pool)
+    return { slot: slot.rows[0] ?? null, violations, stages: stages.rows, aside: aside.rows[0] ?? none, past }
   }
 }

@@ -198,6 +198,20 @@ export function createMetricTable(registry: Registry, declared: DeclaredMetric[]
     deadLetters: gauge('rescore_dead_letter_records', 'Rows of rescore.dead_letter, counted up to 10,000.'),
     unpublished: gauge('rescore_unpublished_records', 'Rows of rescore.unpublished, counted up to 10,000.'),
     quarantined: gauge('rescore_quarantined_entities', 'Rows of rescore.quarantine, counted up to 10,000.'),
+    pastBytes: gauge('rescore_history_bytes', 'Histories and what is kept of their folded rows, indexes included.'),
+    pastPartitions: gauge('rescore_history_partitions', 'Partitions of the histories.'),
+    pastStrays: gauge(
+      'rescore_history_default_rows',
+      'Rows whose month was not there when they were written, counted up to 10,000.',
+    ),
+    pastRun: gauge(
+      'rescore_history_run_timestamp_seconds',
+      'When the rule for the past was last applied to its end, seconds since 1970.',
+    ),
+    pastWaiting: gauge(
+      'rescore_history_run_incomplete',
+      '1 when the last run had to leave something or failed, else 0.',
+    ),
     rejectsKept: gauge('rescore_rejected_records', 'Rows of rescore.reject, counted up to 10,000.'),
   }
 }

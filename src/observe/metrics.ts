@@ -206,6 +206,11 @@ export class Metrics {
       table.unpublished,
       table.quarantined,
       table.rejectsKept,
+      table.pastBytes,
+      table.pastPartitions,
+      table.pastStrays,
+      table.pastRun,
+      table.pastWaiting,
     ]) {
       gauge.remove()
     }
@@ -222,5 +227,17 @@ export class Metrics {
     table.unpublished.set(aside.unpublished)
     table.quarantined.set(aside.quarantined)
     table.rejectsKept.set(aside.rejected)
+    this.#readPast(figures)
+  }
+
+  #readPast({ past }: DatabaseFigures): void {
+    const table = this.#table
+    table.pastBytes.set(past.bytes)
+    table.pastPartitions.set(past.partitions)
+    table.pastStrays.set(past.strays)
+    if (past.lastRun === null) return
+    const { endedAt, error } = past.lastRun
+    table.pastWaiting.set(error === null ? 0 : 1)
+    if (endedAt !== null) table.pastRun.set(Date.parse(endedAt) / 1_000)
   }
 }

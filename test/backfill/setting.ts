@@ -37,7 +37,7 @@ export function ended({ pool }: Place, { id }: Backfill): Promise<Backfill> {
         throw new Error(`It is ${backfill.state}: ${doneCount(backfill)}.`)
       return backfill
     },
-    { deadlineMs: 60_000 },
+    { deadlineMs: 150_000 },
   )
 }
 
