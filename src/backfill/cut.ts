@@ -14,6 +14,15 @@ import { changedIn, scopeSql } from './scope.ts'
 const CHUNKS_AHEAD = 8
 const LOOKED_AT = CHUNKS_AHEAD * KEYS_PER_CHUNK
 
+/**
+ * Expected when the job was made, and neither cut nor done: brought up to date by a change (or deleted) before its turn.
+ * Nobody counts meanwhile, because the job's row is held.
+ */
+const COUNT_FRESH = `update rescore.backfill b set fresh = b.fresh + greatest(0, b.total
+    - (b.changed + b.unchanged + b.fresh + b.failed + b.gone)
+    - (select coalesce(sum(cardinality(c.keys)), 0) from rescore.backfill_chunk c where c.backfill = b.id))
+  where b.id = $1 and b.is_total_exact and b.policy = 'stale'`
+
 /** Returns at once where another worker is at it. */
 export async function cutAhead(pool: Pool, node: EntityNode, { id, features, policy, condition }: Backfill) {
   await withTransaction(pool, {}, async (client) => {
@@ -45,5 +54,6 @@ export async function cutAhead(pool: Pool, node: EntityNode, { id, features, pol
       keys.at(-1) ?? null,
       keys.length < LOOKED_AT,
     ])
+    if (keys.length < LOOKED_AT) await client.query(COUNT_FRESH, [id])
   })
 }
