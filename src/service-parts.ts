@@ -2,6 +2,7 @@
  * How a process of many parts ends, and what its parts tell.
  * Invariant: all parts have ended before anything they use is closed or given up, and nothing ends silently.
  */
+import { hostname } from 'node:os'
 import type { Backfill } from './backfill/job.ts'
 import { BackfillLane } from './backfill/lane.ts'
 import type { BudgetBook } from './connect/budget.ts'
@@ -11,6 +12,7 @@ import type { Pool } from './db/pool.ts'
 import type { Connector } from './define/index.ts'
 import { asError } from './errors.ts'
 import type { Graph } from './graph/graph.ts'
+import { type KeeperOptions, keepHistory } from './history/keeper.ts'
 import type { Health } from './observe/health.ts'
 import type { Metrics } from './observe/metrics.ts'
 import type { RecomputeStage } from './recompute/stage.ts'
@@ -112,10 +114,16 @@ export function watchConnectors(metrics: Metrics, connectors: readonly Connector
 export function backfillLane(
   { pool, graph, log }: { readonly pool: Pool; readonly graph: Graph; readonly log: ConnectLog },
   stage: RecomputeStage,
+  worker: string = `${hostname()} ${process.pid}`,
 ): BackfillLane {
   const onError = ({ message }: Error, { id }: Backfill) =>
     log.warn({ error: message, backfill: String(id) }, 'A backfill has failed.')
-  return new BackfillLane({ pool, graph, stage, onError })
+  return new BackfillLane({ pool, graph, worker, stage, onError })
+}
+
+/** The histories kept in shape. */
+export function historyPart(options: Pick<KeeperOptions, 'url' | 'pool' | 'rule' | 'signal' | 'log'>): RunningPart {
+  return { name: 'history', ended: keepHistory(options) }
 }
 
 /** Counts for the stage objects of a process, and the part that writes them down. */

@@ -19,6 +19,7 @@ import { compileGraph } from './graph/compile.ts'
 import type { Graph } from './graph/graph.ts'
 import { pathColumns } from './graph/path-columns.ts'
 import { valueColumns } from './graph/value-columns.ts'
+import { ruleOf } from './history/rule.ts'
 import { EmbeddedLog } from './log/embedded/embedded-log.ts'
 import type { Report } from './log/stage.ts'
 import { ensurePosition, readPosition } from './log/stage-position.ts'
@@ -30,7 +31,15 @@ import { outsideParts } from './outside.ts'
 import { createRecomputeStage, type RecomputeStage } from './recompute/stage.ts'
 import { loadModels, type ModelSet } from './score/registry.ts'
 import { createScoreStage, type ScoreStage } from './score/stage.ts'
-import { backfillLane, finish, keepLease, type RunningPart, tallying, watchConnectors } from './service-parts.ts'
+import {
+  backfillLane,
+  finish,
+  historyPart,
+  keepLease,
+  type RunningPart,
+  tallying,
+  watchConnectors,
+} from './service-parts.ts'
 import { prepareService } from './service-prepare.ts'
 
 export interface ServiceOptions {
@@ -126,6 +135,7 @@ async function wire(
   models: ModelSet,
 ) {
   const { url, config, signal, log, strict = false, isRollback, faults, maxEntries, metrics } = options
+  const rule = ruleOf(config.history, graph.entities.keys())
   const withFaults = faults === undefined ? {} : { faults }
   let status: StageStatusWriter | null = null
   const report: Report = (event) => {
@@ -211,6 +221,7 @@ async function wire(
     },
     { name: 'status', ended: status.run(signal) },
     runTally(),
+    historyPart({ url, pool, rule, signal, log }),
     ...config.connectors.map((connector) => ({
       name: `connector ${connector.name}`,
       ended: superviseConnector({ ...connectors, connector }),

@@ -19,6 +19,8 @@ import { capturedTables, filledTables } from './graph/captured-tables.ts'
 import { compileGraph } from './graph/compile.ts'
 import type { Graph } from './graph/graph.ts'
 import { pathColumns } from './graph/path-columns.ts'
+import { ensureMonths, readNow } from './history/partitions.ts'
+import { ruleOf } from './history/rule.ts'
 import { withAdmin } from './log/kafka/admin.ts'
 import { beginAtEnds } from './log/kafka/beginning.ts'
 import { createKafka } from './log/kafka/client.ts'
@@ -35,7 +37,7 @@ import { Metrics } from './observe/metrics.ts'
 import type { StageStatusWriter } from './observe/stage-status.ts'
 import { createRecomputeStage } from './recompute/stage.ts'
 import { loadModels, type ModelSet } from './score/registry.ts'
-import { finish, keepLease, type RunningPart, tallying } from './service-parts.ts'
+import { finish, historyPart, keepLease, type RunningPart, tallying } from './service-parts.ts'
 import type { AnyStage, SharedProcess, SharedServiceOptions } from './shared-process.ts'
 import { runCapture, runConnectors, untilCaptured, watchDebezium } from './shared-roles.ts'
 import { isByDebezium, openRecompute, openScore, stageTopics, statusWriter } from './shared-stages.ts'
@@ -103,6 +105,7 @@ async function wire(
   models: ModelSet,
 ) {
   const { kafka: settings, signal, log, parts, health, metrics = new Metrics() } = options
+  const rule = ruleOf(options.config.history, graph.entities.keys())
   const owner = options.owner ?? `${hostname()} ${process.pid}`
   let status: StageStatusWriter | null = null
   const { tally, run: runTally } = tallying({ pool, graph, signal, log })
@@ -146,7 +149,7 @@ async function wire(
   const running: readonly RunningPart[] = [
     { name: 'status', ended: status.run(signal) },
     { name: 'definitions', ended: watchDefinitions({ pool, graph, models: scored }, signal) },
-    ...(parts.has('recompute') ? [runTally()] : []),
+    ...(parts.has('recompute') ? [runTally(), historyPart({ url: options.url, pool, rule, signal, log })] : []),
     { name: 'topics', ended: watchTopics({ ...watchedTopics(shared), signal, onError: onTopicsError }) },
     ...[...opened].map(([name, stage]) => ({ name, ended: captured.then(() => stage.run()) })),
     ...(isByDebezium(options.config) ? [watchDebezium(shared)] : parts.has('capture') ? [runCapture(shared)] : []),
@@ -200,6 +203,7 @@ function watchedTopics({ pool, graph, options }: Pick<SharedProcess, 'pool' | 'g
 async function prepare({ options, pool, graph, kafka, carrier }: SharedProcess): Promise<void> {
   const { config, kafka: settings, log, publication, signal } = options
   await migrate(pool)
+  await ensureMonths(pool, await readNow(pool))
   await refuseOtherCarrier(pool, carrier)
   for (const connector of config.connectors) {
     await prepareConnector({ pool, connector, foreignKeys: pathColumns(graph) })

@@ -58,6 +58,24 @@ function timeText({ seconds, secondsBy }: EntityPlan): string {
     : `, about ${time} (as the last backfill)`
 }
 
+const BROKEN_TEXT = {
+  warn: 'will be told of',
+  block: 'put their entity aside, because they are the last stored',
+  quarantine: 'put their entity aside',
+} as const
+
+function expectationLines({ expectations }: EntityPlan): readonly string[] {
+  return expectations.map(({ feature, otherwise, isRecomputed, broken }) => {
+    if (otherwise === null) return `  ~ ${feature}: nothing is expected of it any more`
+    const told = isRecomputed
+      ? 'held against every value as it is computed anew'
+      : broken === null
+        ? 'too many stored values to count which break it'
+        : `${broken} stored values break it${broken === 0 ? '' : ` and ${BROKEN_TEXT[otherwise]}`}`
+    return `  ~ ${feature}: expected otherwise; ${broken === null || broken === 0 ? told : paint(told, 'red')}`
+  })
+}
+
 function changeLines(plan: EntityPlan): readonly string[] {
   const { added, changed, readers, removed, renamed, models, affectedModels } = plan
   const list = (sign: string, found: readonly string[], what: string) => found.map((name) => `  ${sign} ${name}${what}`)
@@ -70,6 +88,7 @@ function changeLines(plan: EntityPlan): readonly string[] {
     ...list('*', changed, ': another version'),
     ...list('>', readers, ': reads what changed'),
     ...editedLines(plan),
+    ...expectationLines(plan),
     ...list('-', removed, ': its column and values stay until rescore prune'),
     ...list('*', models.map(model), ': new, or another version or artifact'),
     ...list('>', affectedModels.map(model), ': reads what changed'),

@@ -106,13 +106,12 @@ export function startCommand(signal: AbortSignal): Command {
   return command('start', 'Run the service against DATABASE_URL until it is stopped', [
     ['DATABASE_URL=postgresql://… HUBSPOT_ACCESS_TOKEN=… rescore start', 'connectors, capture, recompute and score'],
     ['KAFKA_BROKERS=… rescore start --stages recompute,score', 'one of any number of workers that share the work'],
-    [
-      'rescore start --rollback',
-      'with older definitions than the deployed ones, on purpose; the newer processes step aside',
-    ],
   ])
     .option('--stages <parts>', `with KAFKA_BROKERS: what this process runs, of ${PARTS.join(', ')} (default: all)`)
-    .option('--rollback', 'deploy these definitions and models although older than the deployed ones')
+    .option(
+      '--rollback',
+      'deploy these definitions and models although older than the deployed ones, on purpose; newer processes step aside',
+    )
     .action(async ({ stages, rollback }: StartOptions) => {
       refuseTestFaults()
       const environment = readEnvironment(process.env)

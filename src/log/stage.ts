@@ -52,11 +52,14 @@ export interface Stage<Work> {
   sweepNeeded?(): boolean
 }
 
-/** One old → new of a source column, kept with what it caused. */
+/**
+ * One old → new of a source column, kept with what it caused. Of op 'backfill': no change but a job, whose number is
+ * `key`; `to` says why it ran.
+ */
 export interface Cause {
   readonly table: string
   readonly key: string
-  readonly op: 'insert' | 'update' | 'delete' | 'truncate'
+  readonly op: 'insert' | 'update' | 'delete' | 'truncate' | 'backfill'
   readonly column: string | null
   readonly from: string | null
   readonly to: string | null

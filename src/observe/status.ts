@@ -4,7 +4,10 @@
  */
 import type { Pool } from '../db/pool.ts'
 import { withTransaction } from '../db/pool.ts'
+import { type PastSummary, readPastSummary } from '../history/describe.ts'
+import { countSilenced, type Silenced } from './silenced.ts'
 import { type PartitionStatus, readShared, WORKER_GONE, type WorkerStatus } from './status-shared.ts'
+import { countViolations, type ViolationCount } from './violations.ts'
 
 export interface StageStatus {
   readonly stage: string
@@ -48,9 +51,14 @@ export interface Status {
   /** Features that run other code under their version, for which nobody has answered, as `entity.feature`. */
   readonly edited: readonly string[]
   readonly quarantined: number
+  /** Entities that a silent backfill has computed, and that were not scored since. */
+  readonly silenced: readonly Silenced[]
+  /** Values that are not as their features expect. */
+  readonly violations: readonly ViolationCount[]
   readonly rejected: number
   /** Changes published without their large columns, because their topic cannot take them. */
   readonly unpublished: number
+  readonly past: PastSummary
 }
 
 interface StageRow {
@@ -108,6 +116,7 @@ export async function readStatus(pool: Pool): Promise<Status> {
               (select count(*) from rescore.reject)::float8 as rejected,
               (select count(*) from rescore.unpublished)::float8 as unpublished`,
     )
+    const violations = await countViolations(client)
     return {
       stages: stages.rows.map((row) => stageStatus(row, partitions)),
       workers,
@@ -117,8 +126,11 @@ export async function readStatus(pool: Pool): Promise<Status> {
       classifications: labels.rows,
       edited: edited.rows.map(({ name }) => name),
       quarantined: aside.rows[0]?.quarantined ?? 0,
+      silenced: await countSilenced(client),
+      violations,
       rejected: aside.rows[0]?.rejected ?? 0,
       unpublished: aside.rows[0]?.unpublished ?? 0,
+      past: await readPastSummary(client),
     }
   })
 }

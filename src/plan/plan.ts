@@ -19,6 +19,7 @@ import { findOutdated } from '../recompute/outdated.ts'
 import { type RemovedFeature, readRemoved } from '../recompute/removed.ts'
 import { findOutdatedModels } from '../score/deploy.ts'
 import type { LoadedModel, ModelSet } from '../score/registry.ts'
+import { planExpectations } from './expectations.ts'
 import type { EntityPlan, Plan, Sample } from './report.ts'
 import { takeSample } from './sample.ts'
 
@@ -121,6 +122,7 @@ async function planEntity(
     added: names(added),
     changed: names(diff.changed.filter(({ feature }) => known.has(feature.name))),
     edited: names(diff.edited),
+    expectations: await planExpectations(pool, node, recomputed),
     readers: names(diff.readers),
     removed: diff.removed,
     renamed: renamesOf(added, diff.removed, own),
@@ -136,8 +138,8 @@ async function planEntity(
   }
 }
 
-function isSomething({ added, changed, edited, removed, models }: EntityPlan): boolean {
-  return [added, changed, edited, removed, models].some((list) => list.length > 0)
+function isSomething({ added, changed, edited, removed, models, expectations }: EntityPlan): boolean {
+  return [added, changed, edited, removed, models, expectations].some((list) => list.length > 0)
 }
 
 async function refusalsOf({ pool, graph, models }: PlanOptions, deployed: Deployed): Promise<readonly RescoreError[]> {
@@ -155,12 +157,17 @@ async function refusalsOf({ pool, graph, models }: PlanOptions, deployed: Deploy
 function decisionsOf(entities: readonly EntityPlan[], refusals: readonly RescoreError[]): readonly string[] {
   return [
     ...refusals.map(({ code, message }) => `${code}: ${message}`),
-    ...entities.flatMap(({ entity, edited, needsApproval, stale, approveAbove, sample }) => [
+    ...entities.flatMap(({ entity, edited, needsApproval, stale, approveAbove, sample, expectations }) => [
       ...edited.map((name) => `${entity}.${name} was edited under its version`),
       ...(needsApproval
         ? [`${stale.count} rows of ${entity} are more than ${approveAbove}: a backfill will wait`]
         : []),
       ...(sample !== null && sample.failed > 0 ? [`${sample.failed} of ${entity} could not be computed`] : []),
+      ...expectations.flatMap(({ feature, broken }) =>
+        broken === null || broken === 0
+          ? []
+          : [`${broken} stored values of ${entity}.${feature} break what is expected`],
+      ),
     ]),
   ]
 }

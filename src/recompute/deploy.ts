@@ -20,9 +20,11 @@ import {
 } from './definitions.ts'
 import { whileDefinitionsHeld } from './definitions-lock.ts'
 import { planBackfill } from './deploy-backfill.ts'
-import { holdEpochs } from './epochs.ts'
+import { deployExpectations, forgetOtherEntities } from './deploy-expect.ts'
+import { holdEpochs, nextEpoch } from './epochs.ts'
 import { ensureFeatureTable } from './feature-table.ts'
 import { plainArray, textArray } from './literals.ts'
+import { recountNulls } from './null-count.ts'
 import { refuseOutdated } from './outdated.ts'
 import type { Program } from './program.ts'
 import { forgetRemoved, noteRemoved, readRemoved } from './removed.ts'
@@ -103,25 +105,30 @@ export async function deployFeatures(
   report: Report,
   { approveAbove, isRollback }: DeployOptions,
 ): Promise<void> {
-  const edited = await whileDefinitionsHeld(pool, async (client) => {
+  const told = await whileDefinitionsHeld(pool, async (client) => {
     await holdEpochs(client)
     const { rows } = await client.query<DeployedDefinition>(READ_DEFINITIONS)
     if (!isRollback) await refuseOutdated(client, graph, rows)
     const removed = await readRemoved(client)
-    const epoch = Math.max(0, ...rows.map((row) => row.changed_in_epoch)) + 1
-    const diffs = new Map<string, readonly FeatureNode[]>()
-    for (const program of programs) {
+    const all = programs.map((program) => ({ program, diff: diffDefinitions(program.node, rows) }))
+    const epoch = all.some(({ diff }) => diff.changed.length > 0) ? await nextEpoch(client) : 0
+    const edited = new Map<string, readonly FeatureNode[]>()
+    for (const { program, diff } of all) {
       const { node } = program
-      const diff = diffDefinitions(node, rows)
+      const stale = [...diff.changed, ...diff.readers]
       await ensureFeatureTable(client, program, { changed: diff.changed, removed, isRollback })
       await saveDiff(client, program, diff, epoch)
-      await planBackfill(client, node, [...diff.changed, ...diff.readers], approveAbove)
-      diffs.set(node.entity.name, diff.edited)
+      await planBackfill(client, node, stale, approveAbove)
+      await deployExpectations(client, node, new Set(stale.map(({ bit }) => bit)))
+      edited.set(node.entity.name, diff.edited)
     }
     await remove(client, graph, rows)
     await noteRelease(client, 'features', membersOf(graph))
+    await forgetOtherEntities(client, [...graph.entities.keys()])
     await forgetOthers(client, programs)
-    return diffs
+    // Last: whoever waits for this holds keys that nothing here may wait for any more.
+    for (const { node } of programs) await recountNulls(client, node)
+    return edited
   })
-  for (const [entity, nodes] of edited) tell(report, entity, nodes)
+  for (const [entity, nodes] of told) tell(report, entity, nodes)
 }

@@ -80,13 +80,19 @@ export async function holdEpochs(client: Client): Promise<void> {
   await client.query('select pg_advisory_xact_lock($1)', [ADVISORY_LOCK.epochs])
 }
 
+/** One that no row was ever written with; while epochs are held. */
+export async function nextEpoch(client: Client): Promise<number> {
+  const { rows } = await client.query<{ epoch: number }>('select rescore.next_epoch() as epoch')
+  return rows[0]?.epoch ?? 0
+}
+
 /** Makes every row of the entity stale in these features, without touching any: a new epoch. */
 export async function makeStale(client: Client, node: EntityNode, bits: bigint): Promise<void> {
   await holdEpochs(client)
   const names = node.features.filter(({ bit }) => ((bits >> BigInt(bit)) & 1n) === 1n)
   await client.query(
     `update rescore.definition
-     set changed_in_epoch = (select max(changed_in_epoch) + 1 from rescore.definition), backfill = null
+     set changed_in_epoch = (select rescore.next_epoch()), backfill = null
      where entity = $1 and feature = any($2::text[])`,
     [node.entity.name, textArray(names.map(({ feature }) => feature.name))],
   )

@@ -9,6 +9,7 @@ import { type Client, type Queryable, quoteIdent, quoteTable } from '../db/pool.
 import { FEATURE_POSTGRES_TYPE } from '../define/index.ts'
 import { RescoreError } from '../errors.ts'
 import type { EntityNode, FeatureNode } from '../graph/graph.ts'
+import { SILENCED_BY } from '../graph/silenced.ts'
 import { tellValuesGone } from './drop-values.ts'
 import type { Program } from './program.ts'
 import type { RemovedFeature } from './removed.ts'
@@ -77,13 +78,14 @@ export async function ensureFeatureTable(client: Client, program: Program, chang
     epoch integer not null,
     source_lsn pg_lsn,
     source_at timestamptz,
-    computed_at timestamptz not null default clock_timestamp()
+    computed_at timestamptz not null default clock_timestamp(),
+    ${SILENCED_BY} bigint
   ) with (fillfactor = 80)`)
   const types = await typesOf(client, featureTable)
   if (types.get('key') !== program.keyType) throw refuseKey(program, types.get('key'))
   const [refusal] = findRefusals(program.node, types, change)
   if (refusal !== undefined) throw refusal
-  const steps: string[] = []
+  const steps = types.has(SILENCED_BY) ? [] : [`add column ${SILENCED_BY} bigint`]
   for (const node of features) {
     const column = quoteIdent(node.feature.name)
     const type = FEATURE_POSTGRES_TYPE[node.feature.type]
@@ -96,6 +98,9 @@ export async function ensureFeatureTable(client: Client, program: Program, chang
     steps.push(`add column ${column} ${type}`)
   }
   if (steps.length > 0) await client.query(`alter table ${table} ${steps.join(', ')}`)
+  // Of the rows that carry the mark and no others, so writes of all others stay within their page.
+  const index = quoteIdent(`features_${program.node.entity.name}_silenced`)
+  await client.query(`create index if not exists ${index} on ${table} (key) where ${SILENCED_BY} is not null`)
   const { rows } = await client.query<{ identity: string }>(
     'select relreplident as identity from pg_class where oid = $1::regclass',
     [table],

@@ -127,7 +127,7 @@ class Recompute implements RecomputeStage {
     }
   }
 
-  async recompute(context: ApplyContext, { entity, keys, features, isForced }: AskedEntities): Promise<AskedDone> {
+  async recompute(context: ApplyContext, { entity, keys, features, isForced, job }: AskedEntities): Promise<AskedDone> {
     if (context.isShared === true) await shareDefinitions(context.client)
     const engine = this.#engines.get(entity)
     const epochs = (await readEpochs(context.client, this.#graph)).get(entity)
@@ -136,7 +136,7 @@ class Recompute implements RecomputeStage {
     const counters = zero()
     const outcomes: Outcome[] = []
     const onOutcomes = (found: readonly Outcome[]) => void outcomes.push(...found)
-    const run = { context, epochs, counters, asked, onOutcomes }
+    const run = { context, epochs, counters, asked, job, onOutcomes }
     await engine.recompute(await engine.begin(run, new Map(keys.map((key) => [key, null]))))
     this.counters.computed += counters.computed
     this.#count(counters)
