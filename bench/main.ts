@@ -6,7 +6,9 @@
 import { runCommand } from './command.ts'
 import { backfill } from './measure-backfill.ts'
 import { capture } from './measure-capture.ts'
+import { changing } from './measure-changing.ts'
 import { connector } from './measure-connector.ts'
+import { history } from './measure-history.ts'
 import { landing } from './measure-landing.ts'
 import { latency } from './measure-latency.ts'
 import { memory } from './measure-memory.ts'
@@ -16,6 +18,6 @@ import { throughput } from './measure-throughput.ts'
 import { TARGETS } from './targets.ts'
 
 await runCommand({
-  measurements: [latency, throughput, rescore, capture, memory, connector, landing, scale, backfill],
+  measurements: [latency, throughput, rescore, capture, memory, connector, landing, scale, backfill, changing, history],
   targets: TARGETS,
 })

@@ -81,3 +81,12 @@ create table rescore.feature_tally (
   updated_at timestamptz not null default clock_timestamp(),
   primary key (entity, feature)
 );
+
+-- Epochs that were ever given: one is never given again, also where the feature that had it is gone from the code, or
+-- rows written with it would pass for up to date in what comes after it.
+create sequence rescore.epoch as integer;
+
+create function rescore.next_epoch() returns integer language sql volatile as $$
+  select setval('rescore.epoch', greatest(nextval('rescore.epoch'),
+    (select coalesce(max(changed_in_epoch), 0) + 1 from rescore.definition)))::integer
+$$;

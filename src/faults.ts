@@ -54,6 +54,8 @@ export const BUGS = [
   'ends-of-before',
   /** A value written down later for a time before is taken for known then. */
   'late-corrections-leak',
+  /** A value that is to be held back is stored, and readers see it. */
+  'blocked-value-read',
 ] as const
 export type Bug = (typeof BUGS)[number]
 

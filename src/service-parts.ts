@@ -12,10 +12,12 @@ import type { Pool } from './db/pool.ts'
 import type { Connector } from './define/index.ts'
 import { asError } from './errors.ts'
 import type { Graph } from './graph/graph.ts'
+import { type KeeperOptions, keepHistory } from './history/keeper.ts'
 import type { Health } from './observe/health.ts'
 import type { Metrics } from './observe/metrics.ts'
 import type { RecomputeStage } from './recompute/stage.ts'
 import { FeatureTally } from './recompute/tally.ts'
+import { isSuperseded } from './superseded.ts'
 
 export interface RunningPart {
   readonly name: string
@@ -78,7 +80,9 @@ export async function finish(parts: readonly RunningPart[], ending: Ending): Pro
           return
         }
         first = error
-        health.failed(name, error)
+        // Other definitions are deployed: nothing of this process is broken.
+        if (isSuperseded(error)) health.set(name, 'ended', `${error.code}: ${error.message}`)
+        else health.failed(name, error)
         failure.abort(first)
       }
     }),
@@ -115,6 +119,11 @@ export function backfillLane(
   const onError = ({ message }: Error, { id }: Backfill) =>
     log.warn({ error: message, backfill: String(id) }, 'A backfill has failed.')
   return new BackfillLane({ pool, graph, worker, stage, onError })
+}
+
+/** The histories kept in shape. */
+export function historyPart(options: Pick<KeeperOptions, 'url' | 'pool' | 'rule' | 'signal' | 'log'>): RunningPart {
+  return { name: 'history', ended: keepHistory(options) }
 }
 
 /** Counts for the stage objects of a process, and the part that writes them down. */

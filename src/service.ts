@@ -19,6 +19,7 @@ import { compileGraph } from './graph/compile.ts'
 import type { Graph } from './graph/graph.ts'
 import { pathColumns } from './graph/path-columns.ts'
 import { valueColumns } from './graph/value-columns.ts'
+import { ruleOf } from './history/rule.ts'
 import { EmbeddedLog } from './log/embedded/embedded-log.ts'
 import type { Report } from './log/stage.ts'
 import { ensurePosition, readPosition } from './log/stage-position.ts'
@@ -30,7 +31,15 @@ import { outsideParts } from './outside.ts'
 import { createRecomputeStage, type RecomputeStage } from './recompute/stage.ts'
 import { loadModels, type ModelSet } from './score/registry.ts'
 import { createScoreStage, type ScoreStage } from './score/stage.ts'
-import { backfillLane, finish, keepLease, type RunningPart, tallying, watchConnectors } from './service-parts.ts'
+import {
+  backfillLane,
+  finish,
+  historyPart,
+  keepLease,
+  type RunningPart,
+  tallying,
+  watchConnectors,
+} from './service-parts.ts'
 import { prepareService } from './service-prepare.ts'
 
 export interface ServiceOptions {
@@ -45,6 +54,8 @@ export interface ServiceOptions {
   /** Reading an undeclared input throws: development and tests. */
   readonly strict?: boolean
   readonly faults?: Faults | undefined
+  /** Definitions and models that are older than the deployed ones are meant, and deployed. */
+  readonly isRollback?: boolean
   /** Entries a stage takes at once. Default 5,000 for recompute, 1,000 for score. */
   readonly maxEntries?: number
   /** Told how the parts are. */
@@ -123,7 +134,8 @@ async function wire(
   graph: Graph,
   models: ModelSet,
 ) {
-  const { url, config, signal, log, strict = false, faults, maxEntries, metrics } = options
+  const { url, config, signal, log, strict = false, isRollback, faults, maxEntries, metrics } = options
+  const rule = ruleOf(config.history, graph.entities.keys())
   const withFaults = faults === undefined ? {} : { faults }
   let status: StageStatusWriter | null = null
   const report: Report = (event) => {
@@ -132,8 +144,8 @@ async function wire(
     options.report?.(event)
   }
   const { tally, run: runTally } = tallying({ pool, graph, signal, log })
-  const recompute = createRecomputeStage({ graph, report, strict, tally, ...config.backfill })
-  const score = createScoreStage({ graph, models, report })
+  const recompute = createRecomputeStage({ graph, report, strict, isRollback, tally, ...config.backfill })
+  const score = createScoreStage({ graph, models, report, isRollback })
   await prepareService(pool, options, graph, [recompute, score])
   // Of all stages before any runs: who waits for the reflected position must not see only some of them.
   for (const stage of [recompute, score]) await ensurePosition(pool, stage.name)
@@ -209,6 +221,7 @@ async function wire(
     },
     { name: 'status', ended: status.run(signal) },
     runTally(),
+    historyPart({ url, pool, rule, signal, log }),
     ...config.connectors.map((connector) => ({
       name: `connector ${connector.name}`,
       ended: superviseConnector({ ...connectors, connector }),

@@ -103,11 +103,12 @@ export function openRecompute(shared: SharedProcess): Promise<RunningKafkaStage>
 
 export function openScore(shared: SharedProcess): Promise<RunningKafkaStage> {
   const { graph, models, report } = shared
+  const { isRollback } = shared.options
   const keys = new Map(
     [...graph.entities.values()].map((node) => [node.featureTable, node.entity.table.columns[node.key]?.kind]),
   )
   return openStage(shared, 'score', {
-    createStage: remembering(shared, () => createScoreStage({ graph, models, report })),
+    createStage: remembering(shared, () => createScoreStage({ graph, models, report, isRollback })),
     kindOf: (table, column) => {
       if (column === SILENCED_BY && keys.has(table)) return 'bigint'
       return column === 'key' ? keys.get(table) : undefined

@@ -6,7 +6,7 @@
  * job: a chunk in hand is locked. A job that cannot go on is kept as failed with the reason; the service goes on.
  */
 import { formatLsn } from '../db/lsn.ts'
-import { isRetriableDbError, type Pool } from '../db/pool.ts'
+import { isWorthRepeating, type Pool } from '../db/pool.ts'
 import { asError, isRescoreError } from '../errors.ts'
 import { isPlanted } from '../faults.ts'
 import type { Graph } from '../graph/graph.ts'
@@ -71,8 +71,7 @@ export class BackfillLane implements Lane {
     try {
       await this.#work(job, inTransaction)
     } catch (error) {
-      const isWorthRepeating = isRescoreError(error) ? error.fate === 'retry' : isRetriableDbError(error)
-      if (isWorthRepeating || (isRescoreError(error) && error.code === 'FEATURE_NOT_DEPLOYED')) throw error
+      if (isWorthRepeating(error) || (isRescoreError(error) && error.code === 'FEATURE_NOT_DEPLOYED')) throw error
       const reason = asError(error).message
       await pool.query(FAIL, [job.id, reason.slice(0, 1_000)])
       onError(asError(error), job)
@@ -112,7 +111,7 @@ export class BackfillLane implements Lane {
     const keys = chunk.keys.slice(0, most)
     if (job.rate !== null && !(await this.#isItsTurn(context, job, keys.length))) return 0
     const { entity, features, policy } = job
-    const isForced = policy === 'all' || policy === 'missing'
+    const isForced = policy !== 'stale' && policy !== 'silenced'
     const asked = { entity, keys, features, isForced, job: jobOf(job, job.startedAtMs, formatLsn(context.snapshotLsn)) }
     const done = await this.#options.stage.recompute(context, asked)
     const left = chunk.keys.slice(keys.length)

@@ -135,7 +135,7 @@ export function backfillCommand(signal: AbortSignal): Command {
     .option('--order <column>', 'a column and asc or desc: which entities come first')
     .option('--stale', 'those computed under older definitions')
     .option('--missing', 'those without a value')
-    .option('--failed', 'those put aside')
+    .option('--failed', 'those put aside, or with a value held back')
     .option('--silenced', 'those computed silently and not scored since: score them')
     .option('--all', 'every one in scope (the default)')
     .option('--silent', 'compute, without scoring or writing back')

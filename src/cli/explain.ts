@@ -5,7 +5,8 @@ import { type Explanation, explain } from '../observe/explain.ts'
 import { causeText, shown } from './cause-text.ts'
 import { type Common, command, parseCount } from './command.ts'
 import { withConnection } from './connection.ts'
-import { print, printJson } from './output.ts'
+import { EFFECT_TEXT } from './expectations.ts'
+import { print, printable, printJson } from './output.ts'
 
 const moveLine = (move: FeatureMove) => `  feature ${move.feature} ${shown(move.from)} → ${shown(move.to)}`
 const outcome = (side: { label: string; probability: number } | null) =>
@@ -22,12 +23,18 @@ export function renderExplanation(explanation: Explanation): string {
       `kept aside since ${quarantined.since}: feature ${quarantined.feature}: ${quarantined.code}: ${quarantined.reason}`,
     )
   }
-  const { silenced } = explanation
+  const { silenced, violations } = explanation
   if (silenced !== null) {
     lines.push(`computed silently by backfill ${silenced.backfill} at ${silenced.at}, not scored since`)
   }
+  for (const { feature, rule, value, effect, since, acceptedAt } of violations) {
+    const computed = printable(JSON.stringify(value))
+    const accepted = acceptedAt === null ? '' : ` (accepted ${acceptedAt})`
+    lines.push(`${feature}: computed ${computed} breaks ${rule} since ${since}: ${EFFECT_TEXT[effect]}${accepted}`)
+  }
   for (const step of explanation.steps) {
-    lines.push('', `${step.at} ${step.op}`)
+    const what = step.op === 'base' ? 'kept: older steps are not, this still held when the past begins' : step.op
+    lines.push('', `${step.at} ${what}`)
     lines.push(...step.causes.map((cause) => `  because ${causeText(cause)}`))
     if (step.causesLeftOut > 0) lines.push(`  and ${step.causesLeftOut} more causes`)
     lines.push(...step.moves.map(moveLine))

@@ -15,7 +15,7 @@ interface Options extends Common {
   readonly sample: number
 }
 
-const DEFAULT_SAMPLE = 1_000
+export const DEFAULT_SAMPLE = 1_000
 
 const percent = (part: number, whole: number) => (whole === 0 ? '-' : `${((100 * part) / whole).toFixed(1)} %`)
 
@@ -34,16 +34,34 @@ function sampleLines({ entities, changed, failed, firstFailure, features, labels
   return lines
 }
 
-function editedLines({ edited, sample }: EntityPlan): readonly string[] {
+function editedLines({ entity, edited, sample }: EntityPlan): readonly string[] {
   return edited.map((name) => {
     const moved = sample?.features.find(({ feature }) => feature === name)?.changed ?? 0
     const verdict =
       sample === null
         ? 'not tried'
         : moved === 0
-          ? 'no value of the sample would change: equivalent, as far as it goes'
+          ? `no value of the sample would change: rescore equivalent ${entity}.${name}`
           : `${percent(moved, sample.entities)} of the sample would change: raise its version, or they stay as they are`
     return `  ~ ${name}: other code under its version; ${verdict}`
+  })
+}
+
+const BROKEN_TEXT = {
+  warn: 'will be told of',
+  block: 'put their entity aside, because they are the last stored',
+  quarantine: 'put their entity aside',
+} as const
+
+function expectationLines({ expectations }: EntityPlan): readonly string[] {
+  return expectations.map(({ feature, otherwise, isRecomputed, broken }) => {
+    if (otherwise === null) return `  ~ ${feature}: nothing is expected of it any more`
+    const told = isRecomputed
+      ? 'held against every value as it is computed anew'
+      : broken === null
+        ? 'too many stored values to count which break it'
+        : `${broken} stored values break it${broken === 0 ? '' : ` and ${BROKEN_TEXT[otherwise]}`}`
+    return `  ~ ${feature}: expected otherwise; ${broken === null || broken === 0 ? told : paint(told, 'red')}`
   })
 }
 
@@ -61,6 +79,7 @@ function entityLines(plan: EntityPlan): readonly string[] {
     ...list('*', changed, ': another version'),
     ...list('>', readers, ': reads what changed'),
     ...editedLines(plan),
+    ...expectationLines(plan),
     ...list('-', removed, ': its column and values stay until rescore prune'),
     ...list(
       '*',
@@ -89,7 +108,7 @@ export function renderPlan({ isEmpty, entities, removedEntities, removedModels }
 }
 
 /** A sample of none is allowed. */
-function parseSample(text: string): number {
+export function parseSample(text: string): number {
   if (!/^\d{1,7}$/.test(text)) throw usage(`'${text}' is not a number of entities.`, 'Write for example 1000, or 0.')
   return Number(text)
 }
@@ -97,7 +116,11 @@ function parseSample(text: string): number {
 /** Something a person should look at before it is deployed. */
 function needsDecision({ entities }: Plan): boolean {
   return entities.some(
-    ({ needsApproval, edited, sample }) => needsApproval || edited.length > 0 || (sample?.failed ?? 0) > 0,
+    ({ needsApproval, edited, sample, expectations }) =>
+      needsApproval ||
+      edited.length > 0 ||
+      (sample?.failed ?? 0) > 0 ||
+      expectations.some(({ broken }) => (broken ?? 0) > 0),
   )
 }
 

@@ -5,6 +5,8 @@
 import type { Pool } from '../db/pool.ts'
 import type { EntityNode, FeatureNode } from '../graph/graph.ts'
 import type { Known } from '../history/fold.ts'
+import { formatInstant, type Instant } from '../history/instant.ts'
+import { whileHeld } from '../history/kept.ts'
 import type { DatasetFiles } from './files.ts'
 import type { Label } from './labels.ts'
 import { cellOf, type Layout } from './layout.ts'
@@ -41,6 +43,11 @@ export class Join {
 
   get unknown(): ManifestContent['unknown'] {
     return { keys: [...this.#unknown], isWhole: this.#isListWhole }
+  }
+
+  /** As it is when `work` begins, the past stays until it has ended. */
+  whilePastIsHeld<T>(work: (keptFrom: Instant | null) => Promise<T>): Promise<T> {
+    return whileHeld(this.#pool, this.#asked.node.entity.name, work)
   }
 
   async serve(piece: readonly Label[]): Promise<void> {
@@ -81,12 +88,30 @@ export class Join {
   }
 }
 
+type List = AsyncIterable<{ readonly line: number; readonly fields: readonly string[] }>
+
+interface JoinParts {
+  readonly join: Join
+  readonly files: DatasetFiles
+  /** The record as a row to be served, or why it cannot be. */
+  readonly accept: (fields: readonly string[]) => Label | string
+}
+
 /** Serves or rejects every row of the list, in its order; returns how many there were. */
-export async function joinAll(
-  list: AsyncIterable<{ readonly line: number; readonly fields: readonly string[] }>,
-  { join, files, accept }: { join: Join; files: DatasetFiles; accept: (fields: readonly string[]) => Label | string },
-  signal: AbortSignal,
-): Promise<number> {
+export function joinAll(list: List, parts: JoinParts, signal: AbortSignal): Promise<number> {
+  const { join, accept } = parts
+  return join.whilePastIsHeld((keptFrom) => {
+    const isKept = ({ at }: Label) => keptFrom === null || at >= keptFrom
+    const acceptKept = (fields: readonly string[]) => {
+      const label = accept(fields)
+      if (typeof label === 'string' || isKept(label)) return label
+      return `its time is before ${formatInstant(keptFrom ?? 0n)}, where the past that is kept begins`
+    }
+    return joinList(list, { ...parts, accept: acceptKept }, signal)
+  })
+}
+
+async function joinList(list: List, { join, files, accept }: JoinParts, signal: AbortSignal): Promise<number> {
   let piece: Label[] = []
   let characters = 0
   let rows = 0

@@ -27,6 +27,12 @@ export interface Stage<Work> {
   readonly settings?: string
   /** Brings tables and definitions in line with the code, before any change is read. Idempotent. */
   deploy(pool: Pool): Promise<void>
+  /**
+   * Where processes share the stage: asked first in every transaction that moves a position, also when the changes mean
+   * nothing to the stage, since to other definitions they may. @throws when the definitions of this process are not the
+   * deployed ones
+   */
+  admit?(context: ApplyContext): Promise<void>
   plan(batch: Batch): Work | null
   apply(work: Work, context: ApplyContext): Promise<void>
   /**

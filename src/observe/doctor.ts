@@ -15,6 +15,7 @@ import type { ProjectConfig, Table } from '../define/index.ts'
 import { asError, isRescoreError } from '../errors.ts'
 import { filledTables } from '../graph/captured-tables.ts'
 import type { PathColumn } from '../graph/path-columns.ts'
+import { examineHistory } from './doctor-history.ts'
 import { examineUnpublished } from './doctor-unpublished.ts'
 
 export interface Problem {
@@ -215,6 +216,7 @@ const CHECKS: readonly (readonly [string, Check])[] = [
   ['indexes', indexes],
   ['slot', slotState],
   ['too large for Kafka', ({ pool }) => examineUnpublished(pool)],
+  ['history', ({ pool, config }) => examineHistory(pool, config)],
   ['models', modelFiles],
   ['connectors', connectors],
 ]

@@ -16,6 +16,7 @@ import { ComputedBefore, type Entities, type Look } from './computed.ts'
 import type { EntityEpochs } from './epochs.ts'
 import { isPossibleKey } from './literals.ts'
 import { type LoadedRow, Loader } from './load.ts'
+import { NullLimit } from './null-room.ts'
 import type { Job, Outcome } from './outcome.ts'
 import { compileProgram, type Program, reachableFrom } from './program.ts'
 import { statement } from './statement.ts'
@@ -89,6 +90,7 @@ export class Engine {
   readonly #writer: Writer
   readonly #held: Held
   readonly #before: ComputedBefore
+  readonly #nulls: NullLimit
   readonly #isStrict: boolean
   readonly #tally: EntityTally | null
 
@@ -100,6 +102,7 @@ export class Engine {
     this.#writer = new Writer(this.program)
     this.#held = heldBy(this.program)
     this.#before = new ComputedBefore(this.program)
+    this.#nulls = new NullLimit(node)
     this.#isStrict = isStrict
   }
 
@@ -133,7 +136,7 @@ export class Engine {
       const loading = this.#load(run, pieceAt(from + PIECE))
       const computed = settle(() => this.#compute(run, pieceAt(from), rows))
       rows = await loading
-      await this.#write(run, look, computed())
+      await this.#write(run, look, await this.#withinNulls(run, computed()))
     }
   }
 
@@ -156,6 +159,13 @@ export class Engine {
       counters.computed += computed.computed
       counters.needed += computed.needed
       return [{ row, dirty, computed }]
+    })
+  }
+
+  #withinNulls(run: EngineRun, outcomes: readonly Outcome[]): Promise<readonly Outcome[]> {
+    return this.#nulls.fit(run.context.client, outcomes, (outcome, room) => {
+      const demand = this.#demand(run, outcome.row, outcome.dirty)
+      return { ...outcome, computed: computeRow(this.program, outcome.row, demand, this.#isStrict, null, room) }
     })
   }
 

@@ -17,8 +17,15 @@ export interface LoadStatement extends Statement {
   readonly positions: Int32Array
 }
 
-/** Columns before the stored features: key, exists, quarantine's feature and epoch, epoch and mark of the stored row. */
-export const FIXED_COLUMNS = 6
+/** Columns before the stored features: key, exists, quarantine's feature and epoch, epoch and mark of the stored row, violations. */
+export const FIXED_COLUMNS = 7
+
+/** Looked for only where something is expected. */
+function violationsSql({ entity, features }: Program['node']): string {
+  if (features.every(({ feature }) => feature.expect === null)) return 'null'
+  return `(select json_agg(json_build_array(v.feature, v.effect, v.value, v.accepted_at is not null))
+    from rescore.violation v where v.entity = '${entity.name}' and v.key = i.key::text)::text`
+}
 
 /** The slots that the features of `bits` read. */
 export function slotsOf(program: Program, bits: bigint): ReadonlySet<number> {
@@ -62,6 +69,7 @@ export function compileLoad(
     'q.epoch::text',
     'f.epoch::text',
     `f.${SILENCED_BY}::text`,
+    violationsSql(node),
     ...program.features.map(({ node: { feature } }) =>
       absent.has(feature.name) ? 'null' : `f.${quoteIdent(feature.name)}::text`,
     ),

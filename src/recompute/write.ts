@@ -12,10 +12,12 @@ import { isPlanted } from '../faults.ts'
 import { SILENCED_BY } from '../graph/silenced.ts'
 import { writeHistory } from './history.ts'
 import { plainArray, textArray, timestampText } from './literals.ts'
+import { NullCounter } from './null-count.ts'
 import { failureOf, isHealed, isOrphan, markOf, mustWrite, type Outcome, type WriteContext } from './outcome.ts'
 import { featureType, type Program } from './program.ts'
 import { heal, putAside } from './quarantine.ts'
 import { type Statement, statement } from './statement.ts'
+import { writeViolations } from './violations.ts'
 
 function upsertSql(program: Program, isGuarded: boolean): string {
   const names = program.features.map(({ node }) => quoteIdent(node.feature.name))
@@ -51,9 +53,11 @@ export class Writer {
   readonly #program: Program
   readonly #upsert: Statement
   readonly #remove: Statement
+  readonly #nulls: NullCounter
 
   constructor(program: Program) {
     this.#program = program
+    this.#nulls = new NullCounter(program.node)
     this.#upsert = statement('save', upsertSql(program, true))
     this.#remove = statement(
       'remove',
@@ -65,10 +69,9 @@ export class Writer {
   /** Returns the outcomes whose effects are in the table now, without those the guard refused. */
   async write(context: WriteContext, outcomes: readonly Outcome[]): Promise<readonly Outcome[]> {
     const { entity } = this.#program.node
-    const written = await this.#save(
-      context,
-      outcomes.filter((outcome) => mustWrite(outcome, context)),
-    )
+    const wanted = new Set(outcomes.filter((outcome) => mustWrite(outcome, context)))
+    const written = await this.#save(context, [...wanted])
+    const isIn = new Set(written)
     const removed = await this.#delete(context, outcomes.filter(isOrphan))
     await putAside(
       context,
@@ -76,7 +79,13 @@ export class Writer {
       outcomes.filter((outcome) => failureOf(outcome) !== null),
     )
     await heal(context.client, entity.name, outcomes.filter(isHealed))
+    await writeViolations(
+      context.client,
+      entity.name,
+      outcomes.filter((outcome) => isIn.has(outcome) || !wanted.has(outcome)),
+    )
     const done = [...written, ...removed]
+    await this.#nulls.add(context.client, done)
     if (!isPlanted('history-dropped')) await writeHistory(context, entity.name, done)
     return done
   }

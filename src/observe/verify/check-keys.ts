@@ -11,6 +11,7 @@ import { checkFeatureHistory, FeatureFold } from './check-history.ts'
 import { checkScore, checkScoreHistory, checkUnknownModels, ScoreFold } from './check-scores.ts'
 import { computeEntity, type FeatureValues } from './compute.ts'
 import type { Difference } from './difference.ts'
+import { checkViolations } from './expect.ts'
 import { probabilitiesOf, type VerifiedModel } from './model.ts'
 import { type Reached, Walker } from './reach.ts'
 import { featureRows, pieces, rowsWhere } from './rows.ts'
@@ -54,18 +55,22 @@ async function readSubjects({ client, node }: KeyCheck, keys: readonly string[])
   const classifications = Map.groupBy(classified.rows, (row) => String(row.key))
   const aside = await client.query<Row>('select * from rescore.quarantine where entity = $1 and key = any($2)', about)
   const quarantine = byKey(aside.rows, 'key')
+  const broken = await client.query<Row>('select * from rescore.violation where entity = $1 and key = any($2)', about)
+  const violations = Map.groupBy(broken.rows, (row) => String(row.key))
   const reached = await walkAll(client, node, [...own.keys()])
   return keys.map((key) => {
     const row = own.get(key)
     const features = stored.get(key) ?? null
+    const theirs = new Map((violations.get(key) ?? []).map((each) => [String(each.feature), each]))
     const rowsAt = (path: readonly Hop[]) => reached.get(path)?.get(key) ?? []
     return {
       node,
       key,
-      outcome: row === undefined ? null : computeEntity(node, row, features, rowsAt),
+      outcome: row === undefined ? null : computeEntity(node, row, features, rowsAt, theirs),
       features,
       classifications: new Map((classifications.get(key) ?? []).map((each) => [String(each.model), each])),
       quarantine: quarantine.get(key) ?? null,
+      violations: theirs,
     }
   })
 }
@@ -143,20 +148,21 @@ export async function checkKeys(check: KeyCheck, keys: readonly string[]): Promi
   const subjects = all.filter((subject) => !waitsForBackfill(check, subject))
   const features = await foldHistory(
     check,
-    'rescore.feature_history',
+    'rescore.feature_past',
     keys,
     (row) => String(row.key),
     () => new FeatureFold(),
   )
   const scores = await foldHistory(
     check,
-    'rescore.classification_history',
+    'rescore.classification_past',
     keys,
     (row) => scoreName(String(row.model), String(row.key)),
     () => new ScoreFold(),
   )
   const found: Difference[] = subjects.flatMap((subject) => [
     ...checkQuarantine(subject),
+    ...checkViolations(subject),
     ...checkFeatures(subject, check.epoch),
     ...checkFeatureHistory(subject, features(subject.key)),
     ...checkUnknownModels(subject, check.knownModels),
