@@ -54,7 +54,7 @@ test('workers with the same entities in hand leave exactly the violations there 
   if (node === undefined) throw new Error('There is no company.')
   const keys = Array.from({ length: 8 }, (_, index) => String(index + 1))
   const found = await withTransaction(db.pool, { isolation: 'repeatable read', readOnly: true }, async (client) => {
-    const check = { client, node, models: [], knownModels: new Set<string>(), epoch: 1, required: 1 }
+    const check = { client, node, models: [], knownModels: new Set<string>(), epoch: 1, required: 1, nowMs: Date.now() }
     return (await checkKeys(check, keys)).found
   })
   expect(found).toEqual([])
