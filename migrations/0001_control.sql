@@ -143,7 +143,40 @@ create table rescore.definition (
   hash text not null,
   changed_in_epoch integer not null,
   deployed_at timestamptz not null default clock_timestamp(),
+  -- `hash` is of the code the version was deployed with; this of the code deployed last under it, null where it is the same.
+  edited_hash text,
   primary key (entity, feature)
+);
+
+-- Other code under a version that gives the same values, as somebody has said.
+create table rescore.equivalent (
+  entity text not null,
+  feature text not null,
+  version integer not null,
+  hash text not null,
+  marked_by text not null,
+  marked_at timestamptz not null default clock_timestamp(),
+  primary key (entity, feature, version, hash)
+);
+
+-- Features gone from the deployed definitions whose column is still there; `rescore prune` drops it.
+create table rescore.removed_feature (
+  entity text not null,
+  feature text not null,
+  version integer not null,
+  removed_at timestamptz not null default clock_timestamp(),
+  primary key (entity, feature)
+);
+
+-- Sets of definitions as they were deployed, each once. What was replaced is not deployed again unasked: it would be a
+-- process of an older release that was started once more.
+create table rescore.release (
+  kind text not null check (kind in ('features', 'models')),
+  fingerprint text not null,
+  deployed_at timestamptz not null default clock_timestamp(),
+  -- null: the one that is deployed
+  replaced_at timestamptz,
+  primary key (kind, fingerprint)
 );
 
 create table rescore.model_definition (

@@ -2,6 +2,7 @@
  * How a process of many parts ends, and what its parts tell.
  * Invariant: all parts have ended before anything they use is closed or given up, and nothing ends silently.
  */
+import { hostname } from 'node:os'
 import type { Backfill } from './backfill/job.ts'
 import { BackfillLane } from './backfill/lane.ts'
 import type { BudgetBook } from './connect/budget.ts'
@@ -16,6 +17,7 @@ import type { Health } from './observe/health.ts'
 import type { Metrics } from './observe/metrics.ts'
 import type { RecomputeStage } from './recompute/stage.ts'
 import { FeatureTally } from './recompute/tally.ts'
+import { isSuperseded } from './superseded.ts'
 
 export interface RunningPart {
   readonly name: string
@@ -78,7 +80,9 @@ export async function finish(parts: readonly RunningPart[], ending: Ending): Pro
           return
         }
         first = error
-        health.failed(name, error)
+        // Other definitions are deployed: nothing of this process is broken.
+        if (isSuperseded(error)) health.set(name, 'ended', `${error.code}: ${error.message}`)
+        else health.failed(name, error)
         failure.abort(first)
       }
     }),
@@ -110,10 +114,11 @@ export function watchConnectors(metrics: Metrics, connectors: readonly Connector
 export function backfillLane(
   { pool, graph, log }: { readonly pool: Pool; readonly graph: Graph; readonly log: ConnectLog },
   stage: RecomputeStage,
+  worker: string = `${hostname()} ${process.pid}`,
 ): BackfillLane {
   const onError = ({ message }: Error, { id }: Backfill) =>
     log.warn({ error: message, backfill: String(id) }, 'A backfill has failed.')
-  return new BackfillLane({ pool, graph, stage, onError })
+  return new BackfillLane({ pool, graph, worker, stage, onError })
 }
 
 /** The histories kept in shape. */

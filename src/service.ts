@@ -54,6 +54,8 @@ export interface ServiceOptions {
   /** Reading an undeclared input throws: development and tests. */
   readonly strict?: boolean
   readonly faults?: Faults | undefined
+  /** Definitions and models that are older than the deployed ones are meant, and deployed. */
+  readonly isRollback?: boolean
   /** Entries a stage takes at once. Default 5,000 for recompute, 1,000 for score. */
   readonly maxEntries?: number
   /** Told how the parts are. */
@@ -132,7 +134,7 @@ async function wire(
   graph: Graph,
   models: ModelSet,
 ) {
-  const { url, config, signal, log, strict = false, faults, maxEntries, metrics } = options
+  const { url, config, signal, log, strict = false, isRollback, faults, maxEntries, metrics } = options
   const rule = ruleOf(config.history, graph.entities.keys())
   const withFaults = faults === undefined ? {} : { faults }
   let status: StageStatusWriter | null = null
@@ -142,8 +144,8 @@ async function wire(
     options.report?.(event)
   }
   const { tally, run: runTally } = tallying({ pool, graph, signal, log })
-  const recompute = createRecomputeStage({ graph, report, strict, tally, ...config.backfill })
-  const score = createScoreStage({ graph, models, report })
+  const recompute = createRecomputeStage({ graph, report, strict, isRollback, tally, ...config.backfill })
+  const score = createScoreStage({ graph, models, report, isRollback })
   await prepareService(pool, options, graph, [recompute, score])
   // Of all stages before any runs: who waits for the reflected position must not see only some of them.
   for (const stage of [recompute, score]) await ensurePosition(pool, stage.name)

@@ -41,6 +41,7 @@ import { finish, historyPart, keepLease, type RunningPart, tallying } from './se
 import type { AnyStage, SharedProcess, SharedServiceOptions } from './shared-process.ts'
 import { runCapture, runConnectors, untilCaptured, watchDebezium } from './shared-roles.ts'
 import { isByDebezium, openRecompute, openScore, stageTopics, statusWriter } from './shared-stages.ts'
+import { watchDefinitions } from './superseded.ts'
 
 export { PARTS, type Part } from './shared-process.ts'
 
@@ -139,12 +140,15 @@ async function wire(
   status = statusWriter(shared, owner, waiting)
   for (const name of opened.keys()) health.set(name, 'starting', 'waits for capture, then for its consumer group')
   health.set('status', 'running')
+  health.set('definitions', 'running')
+  const scored = parts.has('score') ? models.models : null
   // Before any part runs: what fails here must leave none behind.
   const connecting = parts.has('connect') ? await runConnectors(shared) : []
   const captured = untilCaptured(shared)
   const onTopicsError = (error: Error) => log.warn({ error: error.message }, 'The topics could not be looked at.')
   const running: readonly RunningPart[] = [
     { name: 'status', ended: status.run(signal) },
+    { name: 'definitions', ended: watchDefinitions({ pool, graph, models: scored }, signal) },
     ...(parts.has('recompute') ? [runTally(), historyPart({ url: options.url, pool, rule, signal, log })] : []),
     { name: 'topics', ended: watchTopics({ ...watchedTopics(shared), signal, onError: onTopicsError }) },
     ...[...opened].map(([name, stage]) => ({ name, ended: captured.then(() => stage.run()) })),
@@ -207,7 +211,14 @@ async function prepare({ options, pool, graph, kafka, carrier }: SharedProcess):
   const watched = { publication: isByDebezium(config) ? null : publication, filled: filledTables(config) }
   await assertWatchable(pool, graph.tables, watched)
   // Capture and scoring need the feature tables whether or not a worker has made them yet.
-  const recompute = createRecomputeStage({ graph, report: () => undefined, strict: false, ...config.backfill })
+  const { isRollback } = options
+  const recompute = createRecomputeStage({
+    graph,
+    report: () => undefined,
+    strict: false,
+    isRollback,
+    ...config.backfill,
+  })
   await whileHeld(pool, recompute.name, () => recompute.deploy(pool))
   await prepareDeliveries(pool, graph, config.deliver ?? [])
   const { rows } = await pool.query<{ topic: string }>(

@@ -16,6 +16,7 @@ import {
 } from '../db/pool.ts'
 import { asError, RescoreError } from '../errors.ts'
 import type { EntityNode } from '../graph/graph.ts'
+import { SILENCED_BY } from '../graph/silenced.ts'
 import type { Policy } from './job.ts'
 
 export interface Scope {
@@ -30,13 +31,17 @@ function policySql(node: EntityNode, { policy, features }: Scope): string {
   const key = `e.${quoteIdent(node.key)}`
   const stored = `from ${quoteTable(node.featureTable)} f where f.key = ${key}`
   if (policy === 'all') return 'true'
-  if (policy === 'failed')
-    return `exists (select from rescore.quarantine q where q.entity = '${node.entity.name}' and q.key = ${key}::text)`
+  if (policy === 'failed') {
+    const about = (alias: string) => `${alias}.entity = '${node.entity.name}' and ${alias}.key = ${key}::text`
+    return `(exists (select from rescore.quarantine q where ${about('q')})
+      or exists (select from rescore.violation v where ${about('v')} and v.effect = 'held'))`
+  }
   if (policy === 'missing') {
     const named = features.length > 0 ? features : node.features.map(({ feature }) => feature.name)
     const hasAll = named.map((name) => `f.${quoteIdent(name)} is not null`).join(' and ')
     return `not exists (select ${stored} and ${hasAll})`
   }
+  if (policy === 'silenced') return `exists (select ${stored} and f.${SILENCED_BY} is not null)`
   return `not exists (select ${stored} and f.epoch >= $1)`
 }
 

@@ -20,13 +20,14 @@ function duration(seconds: number): string {
 
 const or = (value: number | null, text: (value: number) => string) => (value === null ? '-' : text(value))
 
-function whatOf({ entity, features, policy, condition, priority, rate }: Progress): string {
+function whatOf({ entity, features, policy, condition, priority, rate, isSilent }: Progress): string {
   const parts = [
     features.length === 0 ? entity : features.map((name) => `${entity}.${name}`).join(' '),
     `--${policy}`,
     condition === null ? '' : `--where "${condition}"`,
     priority === null ? '' : `--order "${priority}"`,
     rate === null ? '' : `--rate ${rate}`,
+    isSilent ? '--silent' : '',
   ]
   const text = parts.filter((part) => part !== '').join(' ')
   return text.length > 70 ? `${text.slice(0, 69)}…` : text

@@ -3,11 +3,11 @@ import type { Command } from 'commander'
 import { type KnownThen, type Moved, readKnown, readMoves } from '../history/entity-history.ts'
 import { formatInstant, parseInstant } from '../history/instant.ts'
 import { readKeptFrom } from '../history/kept.ts'
+import { causeText, shown } from './cause-text.ts'
 import { type Common, command, parseCount, usage } from './command.ts'
 import { withConnection } from './connection.ts'
 import { print, printJson, table } from './output.ts'
 
-const shown = (value: unknown) => (value === null ? '∅' : String(value).replace(/[\p{Cc}\p{Cf}]/gu, '·'))
 const outcome = (side: { label: string; probability: number } | null) =>
   side === null ? 'none' : `${side.label} ${side.probability.toFixed(4)}`
 
@@ -22,7 +22,9 @@ function movedLines(moved: Moved): readonly string[] {
     return [`${recordedAt} ${op} model ${what}`]
   }
   const moves = moved.moves.map(({ feature, from, to }) => `  ${feature} ${shown(from)} → ${shown(to)}`)
-  return [`${recordedAt} ${op}${since}`, ...moves]
+  const causes = moved.causes.map((cause) => `  because ${causeText(cause)}`)
+  const more = moved.causesLeftOut > 0 ? [`  and ${moved.causesLeftOut} more causes`] : []
+  return [`${recordedAt} ${op}${since}`, ...causes, ...more, ...moves]
 }
 
 export function renderKnown(known: KnownThen): string {

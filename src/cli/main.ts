@@ -12,10 +12,12 @@ import { devCommand } from './dev.ts'
 import { doctorCommand } from './doctor.ts'
 import { eraseCommand } from './erase.ts'
 import { EXIT, exitCodeOf, explained, interruptedCode, isDrainTimeout } from './exit.ts'
+import { expectationsCommand } from './expectations.ts'
 import { explainCommand } from './explain.ts'
-import { featuresCommand, lineageCommand } from './features.ts'
+import { featuresCommand } from './features.ts'
 import { historyCommand } from './history.ts'
 import { initCommand } from './init.ts'
+import { lineageCommand } from './lineage.ts'
 import { migrateCommand } from './migrate.ts'
 import { printError } from './output.ts'
 import { planCommand } from './plan.ts'
@@ -55,6 +57,7 @@ export function createProgram(signal: AbortSignal): Command {
     doctorCommand(signal),
     featuresCommand(),
     lineageCommand(),
+    expectationsCommand(signal),
     planCommand(signal),
     backfillCommand(signal),
     backfillsCommand(),

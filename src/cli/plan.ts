@@ -47,6 +47,24 @@ function editedLines({ edited, sample }: EntityPlan): readonly string[] {
   })
 }
 
+const BROKEN_TEXT = {
+  warn: 'will be told of',
+  block: 'put their entity aside, because they are the last stored',
+  quarantine: 'put their entity aside',
+} as const
+
+function expectationLines({ expectations }: EntityPlan): readonly string[] {
+  return expectations.map(({ feature, otherwise, isRecomputed, broken }) => {
+    if (otherwise === null) return `  ~ ${feature}: nothing is expected of it any more`
+    const told = isRecomputed
+      ? 'held against every value as it is computed anew'
+      : broken === null
+        ? 'too many stored values to count which break it'
+        : `${broken} stored values break it${broken === 0 ? '' : ` and ${BROKEN_TEXT[otherwise]}`}`
+    return `  ~ ${feature}: expected otherwise; ${broken === null || broken === 0 ? told : paint(told, 'red')}`
+  })
+}
+
 function entityLines(plan: EntityPlan): readonly string[] {
   const { entity, added, changed, readers, removed, models, affectedModels, stale, seconds, secondsBy } = plan
   const list = (sign: string, found: readonly string[], what: string) => found.map((name) => `  ${sign} ${name}${what}`)
@@ -61,6 +79,7 @@ function entityLines(plan: EntityPlan): readonly string[] {
     ...list('*', changed, ': another version'),
     ...list('>', readers, ': reads what changed'),
     ...editedLines(plan),
+    ...expectationLines(plan),
     ...list('-', removed, ': its column and values stay until rescore prune'),
     ...list(
       '*',
@@ -97,7 +116,11 @@ function parseSample(text: string): number {
 /** Something a person should look at before it is deployed. */
 function needsDecision({ entities }: Plan): boolean {
   return entities.some(
-    ({ needsApproval, edited, sample }) => needsApproval || edited.length > 0 || (sample?.failed ?? 0) > 0,
+    ({ needsApproval, edited, sample, expectations }) =>
+      needsApproval ||
+      edited.length > 0 ||
+      (sample?.failed ?? 0) > 0 ||
+      expectations.some(({ broken }) => (broken ?? 0) > 0),
   )
 }
 

@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { readStatus, type Status } from '../observe/status.ts'
 import { type Common, command } from './command.ts'
 import { withConnection } from './connection.ts'
+import { ageText, EFFECT_TEXT } from './expectations.ts'
 import { bytes, paint, print, printJson, table } from './output.ts'
 import { renderPast } from './retention.ts'
 
@@ -85,6 +86,14 @@ export function renderStatus(status: Status): string {
   }
   for (const { model, label, count } of status.classifications) lines.push(`model ${model}: ${count} ${label}`)
   if (status.quarantined > 0) lines.push(`kept aside: ${status.quarantined} entities that cannot be computed`)
+  for (const { entity, backfill, count } of status.silenced) {
+    lines.push(`${entity}: ${count} computed silently by backfill ${backfill}, not scored since`)
+  }
+  for (const { entity, feature, rule, count, accepted, effect, oldestSeconds } of status.violations) {
+    const age = accepted === count ? 'all accepted' : `the oldest for ${ageText(oldestSeconds)}`
+    lines.push(`expected otherwise: ${entity}.${feature} ${rule}: ${count} values, ${EFFECT_TEXT[effect]}, ${age}`)
+  }
+  if (status.violations.length > 0) lines.push('  see which: rescore expectations')
   if (status.rejected > 0) lines.push(`rejected: ${status.rejected} records that could not be landed`)
   if (status.unpublished > 0) {
     lines.push(`published without large columns: ${status.unpublished} changes (rescore unpublished list)`)

@@ -29,3 +29,6 @@ export const ROLE_LOCK_CLASS = 726_573_633
 
 /** First half of the locks on the past of entities, whose second half is a hash of the entity. */
 export const HISTORY_LOCK_CLASS = 726_573_635
+
+/** First half of the locks on the room for new nulls, whose second half is a hash of the entity's name. */
+export const NULLS_LOCK_CLASS = 726_573_636

@@ -17,6 +17,8 @@ export interface ProjectConfig {
   readonly history?: HistorySpec | undefined
   /** Who brings changes of the database into Kafka. Missing: Rescore. */
   readonly capture?: CapturedBy | undefined
+  /** What the loader of the project found of each feature's code; missing: the text of `compute` stands for it. */
+  readonly code?: ReadonlyMap<AnyFeature, string> | undefined
 }
 
 export interface BackfillSpec {

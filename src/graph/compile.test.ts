@@ -48,6 +48,7 @@ function feature(name: string, inputs: AnyFeature['inputs'], version = 1): AnyFe
     description: name,
     inputs,
     equal: 'exact',
+    expect: null,
     compute: () => null,
   }
 }

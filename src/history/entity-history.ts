@@ -5,6 +5,7 @@
 import type { Pool, Queryable } from '../db/pool.ts'
 import type { FeatureValue } from '../define/index.ts'
 import { RescoreError } from '../errors.ts'
+import type { Cause } from '../log/stage.ts'
 import { type BaseStep, stepsOf } from './base.ts'
 import { type FeatureStep, Known } from './fold.ts'
 import { formatInstant, type Instant, instantSql } from './instant.ts'
@@ -22,6 +23,9 @@ export type Moved =
       readonly validAt: string
       readonly recordedAt: string
       readonly moves: readonly { readonly feature: string; readonly from: FeatureValue; readonly to: FeatureValue }[]
+      /** Those that were kept of them. */
+      readonly causes: readonly Cause[]
+      readonly causesLeftOut: number
     }
   | {
       readonly kind: 'classification'
@@ -59,6 +63,8 @@ interface FeatureRow extends MovedRow {
   readonly changed: Changed | null
   /** Of a base. */
   readonly steps: readonly BaseStep[] | null
+  readonly causes: readonly Cause[]
+  readonly cause_count: number
 }
 interface ScoreRow extends MovedRow {
   readonly model: string
@@ -77,7 +83,8 @@ const times = ({ valid_at, recorded_at }: MovedRow) => ({
   recordedAt: formatInstant(recorded_at),
 })
 
-const FEATURES = `select op, changed, steps, ${instantSql('valid_at')} as valid_at, ${instantSql('recorded_at')} as recorded_at
+const FEATURES = `select op, changed, steps, causes, cause_count, ${instantSql('valid_at')} as valid_at,
+    ${instantSql('recorded_at')} as recorded_at
   from rescore.feature_past where entity = $1 and key = $2 order by id desc limit $3`
 const SCORES = `select op, model, model_version, from_label, from_probability, to_label, to_probability,
     ${instantSql('coalesce(source_at, scored_at)')} as valid_at, ${instantSql('scored_at')} as recorded_at
@@ -98,10 +105,11 @@ function movesOf(changed: ChangedThen) {
 
 /** A base tells of several times, newest first. */
 function movedFeatures(row: FeatureRow): readonly { readonly recorded: bigint; readonly moved: Moved }[] {
-  const { op, steps, changed, recorded_at: recorded } = row
+  const { op, steps, changed, causes, cause_count, recorded_at: recorded } = row
   const kind = 'features'
+  const because = { causes, causesLeftOut: Math.max(0, cause_count - causes.length) }
   if (steps === null)
-    return [{ recorded, moved: { kind, op, ...times(row), moves: movesOf(Object.entries(changed ?? {})) } }]
+    return [{ recorded, moved: { kind, op, ...times(row), moves: movesOf(Object.entries(changed ?? {})), ...because } }]
   const told = ({ validAt, recordedAt, changed: then }: FeatureStep) => ({
     recorded: recordedAt,
     moved: {
@@ -110,6 +118,7 @@ function movedFeatures(row: FeatureRow): readonly { readonly recorded: bigint; r
       validAt: formatInstant(validAt),
       recordedAt: formatInstant(recordedAt),
       moves: movesOf(Object.entries(then ?? {})),
+      ...because,
     } as const,
   })
   return stepsOf(steps).map(told).toReversed()

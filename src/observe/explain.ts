@@ -8,6 +8,8 @@ import type { Queryable } from '../db/pool.ts'
 import { RescoreError } from '../errors.ts'
 import type { BaseStep } from '../history/base.ts'
 import type { Cause, FeatureMove } from '../log/stage.ts'
+import { readSilenced, type SilencedRow } from './silenced.ts'
+import { type OpenViolation, violationsOf } from './violations.ts'
 
 export interface ExplainedScore {
   readonly model: string
@@ -47,6 +49,10 @@ export interface Explanation {
     readonly reason: string
     readonly since: string
   } | null
+  /** Set while the values were computed by a silent backfill and no model has scored them since. */
+  readonly silenced: SilencedRow | null
+  /** Features whose last computed value is not as expected; what became of it. */
+  readonly violations: readonly OpenViolation[]
   /** Newest first. */
   readonly steps: readonly ExplainedStep[]
 }
@@ -169,6 +175,7 @@ export async function explain(
     'select feature, code, reason, since::text from rescore.quarantine where entity = $1 and key = $2',
     [entity, key],
   )
+  const violations = await violationsOf(db, entity, key)
   const chain = steps(features.rows, scores.rows)
   if (chain.length === 0 && now.rows.length === 0 && aside.rows.length === 0) {
     throw new RescoreError({
@@ -189,6 +196,8 @@ export async function explain(
       scoredAt: row.scored_at,
     })),
     quarantined: aside.rows[0] ?? null,
+    silenced: await readSilenced(db, entity, key),
+    violations,
     steps: chain.slice(0, limit),
   }
 }

@@ -5,7 +5,9 @@
 import type { Pool } from '../db/pool.ts'
 import { withTransaction } from '../db/pool.ts'
 import { type PastSummary, readPastSummary } from '../history/describe.ts'
+import { countSilenced, type Silenced } from './silenced.ts'
 import { type PartitionStatus, readShared, WORKER_GONE, type WorkerStatus } from './status-shared.ts'
+import { countViolations, type ViolationCount } from './violations.ts'
 
 export interface StageStatus {
   readonly stage: string
@@ -47,6 +49,10 @@ export interface Status {
   }[]
   readonly classifications: readonly { readonly model: string; readonly label: string; readonly count: number }[]
   readonly quarantined: number
+  /** Entities that a silent backfill has computed, and that were not scored since. */
+  readonly silenced: readonly Silenced[]
+  /** Values that are not as their features expect. */
+  readonly violations: readonly ViolationCount[]
   readonly rejected: number
   /** Changes published without their large columns, because their topic cannot take them. */
   readonly unpublished: number
@@ -103,6 +109,7 @@ export async function readStatus(pool: Pool): Promise<Status> {
               (select count(*) from rescore.reject)::float8 as rejected,
               (select count(*) from rescore.unpublished)::float8 as unpublished`,
     )
+    const violations = await countViolations(client)
     return {
       stages: stages.rows.map((row) => stageStatus(row, partitions)),
       workers,
@@ -111,6 +118,8 @@ export async function readStatus(pool: Pool): Promise<Status> {
       connectors: connectors.rows,
       classifications: labels.rows,
       quarantined: aside.rows[0]?.quarantined ?? 0,
+      silenced: await countSilenced(client),
+      violations,
       rejected: aside.rows[0]?.rejected ?? 0,
       unpublished: aside.rows[0]?.unpublished ?? 0,
       past: await readPastSummary(client),

@@ -8,8 +8,14 @@ import { countScope } from '../backfill/scope.ts'
 import { isRetriableDbError, type Pool } from '../db/pool.ts'
 import { asError } from '../errors.ts'
 import type { EntityNode, FeatureNode, Graph } from '../graph/graph.ts'
-import { type DefinitionDiff, type DeployedDefinition, diffDefinitions } from '../recompute/definitions.ts'
+import {
+  type DefinitionDiff,
+  type DeployedDefinition,
+  diffDefinitions,
+  READ_DEFINITIONS,
+} from '../recompute/definitions.ts'
 import type { LoadedModel, ModelSet } from '../score/registry.ts'
+import { planExpectations } from './expectations.ts'
 import type { EntityPlan, Plan, Sample } from './report.ts'
 import { takeSample } from './sample.ts'
 
@@ -90,6 +96,7 @@ async function planEntity(
     added: names(diff.changed.filter(({ feature }) => !known.has(feature.name))),
     changed: names(diff.changed.filter(({ feature }) => known.has(feature.name))),
     edited: names(diff.edited),
+    expectations: await planExpectations(pool, node, recomputed),
     readers: names(diff.readers),
     removed: diff.removed,
     models: others.map(({ model }) => model.name),
@@ -102,16 +109,14 @@ async function planEntity(
   }
 }
 
-function isSomething({ added, changed, edited, removed, models }: EntityPlan): boolean {
-  return [added, changed, edited, removed, models].some((list) => list.length > 0)
+function isSomething({ added, changed, edited, removed, models, expectations }: EntityPlan): boolean {
+  return [added, changed, edited, removed, models, expectations].some((list) => list.length > 0)
 }
 
 /** @throws database errors; the signal's reason when it aborts */
 export async function makePlan(options: PlanOptions): Promise<Plan> {
   const { pool, graph, models } = options
-  const deployed = await pool.query<DeployedDefinition>(
-    'select entity, feature, version, hash, changed_in_epoch from rescore.definition order by entity, feature',
-  )
+  const deployed = await pool.query<DeployedDefinition>(READ_DEFINITIONS)
   const deployedModels = await pool.query<DeployedModel>(
     'select model, version, artifact_hash from rescore.model_definition order by model',
   )

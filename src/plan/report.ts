@@ -1,5 +1,5 @@
 /** What a plan says: the definitions of the code against those that are deployed, and what deploying them would do. */
-import type { FeatureValue } from '../define/index.ts'
+import type { FeatureValue, Otherwise } from '../define/index.ts'
 
 export interface Mover {
   readonly key: string
@@ -33,6 +33,17 @@ export interface Sample {
   readonly ms: number
 }
 
+/** A feature of which something else is expected than deployed. */
+export interface ExpectationPlan {
+  readonly feature: string
+  /** null: nothing is expected any more. */
+  readonly otherwise: Otherwise | null
+  /** Every value is computed anew in any case; the sample says how many fail. */
+  readonly isRecomputed: boolean
+  /** Stored values that break it; null: computed anew, or too many to count in time. */
+  readonly broken: number | null
+}
+
 export interface EntityPlan {
   readonly entity: string
   readonly added: readonly string[]
@@ -40,6 +51,7 @@ export interface EntityPlan {
   readonly changed: readonly string[]
   /** Of the old version with other code: stored values are kept. */
   readonly edited: readonly string[]
+  readonly expectations: readonly ExpectationPlan[]
   /** Reads one that is added or changed. */
   readonly readers: readonly string[]
   /** Its column and values stay until `rescore prune`. */

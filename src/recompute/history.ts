@@ -43,7 +43,7 @@ function changedJson(moves: readonly FeatureMove[], isInsert: boolean): string {
 
 /** @param outcomes those that were written */
 export async function writeHistory(
-  { client, snapshotLsn, epoch }: WriteContext,
+  { client, snapshotLsn, epoch, job }: WriteContext,
   entity: string,
   outcomes: readonly Outcome[],
 ): Promise<void> {
@@ -56,6 +56,7 @@ export async function writeHistory(
   const changed = told.map(({ computed }, index) =>
     computed === null ? '' : changedJson(computed.moves, operations[index] === 'insert'),
   )
+  const asked = job === null ? [] : [job.cause]
   await client.query({
     name: 'rescore-feature-history',
     text: INSERT,
@@ -64,8 +65,8 @@ export async function writeHistory(
       textArray(told.map(({ row }) => row.key)),
       textArray(operations),
       changed.join('\n'),
-      told.map(({ dirty }) => JSON.stringify(dirty?.causes ?? [])).join('\n'),
-      plainArray(told.map(({ dirty }) => dirty?.causeCount ?? 0)),
+      told.map(({ dirty }) => JSON.stringify(dirty?.causes ?? asked)).join('\n'),
+      plainArray(told.map(({ dirty }) => dirty?.causeCount ?? asked.length)),
       textArray(told.map(({ dirty }) => (dirty === null ? null : timestampText(dirty.newestCauseMs)))),
       epoch,
       formatLsn(snapshotLsn),

@@ -40,6 +40,10 @@ export function ended({ pool }: Place, { id }: Backfill): Promise<Backfill> {
   )
 }
 
+/** Every company is a busy one. */
+export const SECOND_RELEASE = () =>
+  nextRelease('visits', { version: 2, compute: ({ count }) => 900 + Number(count) }, 10)
+
 export function countsOf({ changed, unchanged, fresh, failed, gone }: Backfill) {
   return { changed, unchanged, fresh, failed, gone }
 }

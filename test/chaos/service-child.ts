@@ -109,10 +109,14 @@ export class ServiceChild implements AsyncDisposable {
   }
 }
 
-/** @param faults as RESCORE_TEST_FAULTS takes them */
-export function startChild(place: Place, faults = ''): ServiceChild {
+/** @param faults as RESCORE_TEST_FAULTS takes them @param environment further variables */
+export function startChild(
+  place: Place,
+  faults = '',
+  environment: Readonly<Record<string, string>> = {},
+): ServiceChild {
   const order: ServiceOrder = { url: place.url, slot: slotOf(place), project: 'test' }
-  return new ServiceChild(order, { RESCORE_TEST_FAULTS: faults })
+  return new ServiceChild(order, { ...environment, RESCORE_TEST_FAULTS: faults })
 }
 
 /** One process of a service shared over Kafka. @param kafka its KAFKA_* variables */

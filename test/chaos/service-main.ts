@@ -4,12 +4,14 @@
  * Invariant: it never outlives the test: when the channel to it closes, it ends.
  */
 import { loadProject } from '../../src/config.ts'
+import type { ProjectConfig } from '../../src/define/index.ts'
 import { asError } from '../../src/errors.ts'
 import { type Faults, faultsFromEnvironment } from '../../src/faults.ts'
 import { readKafkaSettings } from '../../src/log/kafka/settings.ts'
 import type { StageEvent } from '../../src/log/stage.ts'
 import { startService } from '../../src/service.ts'
 import { type SharedService, startSharedService } from '../../src/shared-service.ts'
+import { SECOND_RELEASE } from '../backfill/setting.ts'
 import { projectConfig } from '../support/project-features.ts'
 import type { Counted, FromService, ServiceOrder, SharedOrder, ToService } from './orders.ts'
 
@@ -79,11 +81,15 @@ function countersOf({ stages }: SharedService): Counted {
   return sum
 }
 
+function testConfig(): ProjectConfig {
+  return process.env.RESCORE_TEST_RELEASE === '2' ? SECOND_RELEASE() : projectConfig
+}
+
 async function run({ url, slot, project, shared }: ServiceOrder): Promise<void> {
   const options = {
     url,
     slot,
-    config: project === 'test' ? projectConfig : await loadProject(process.cwd()),
+    config: project === 'test' ? testConfig() : await loadProject(process.cwd()),
     publication: 'chaos',
     signal: stopping.signal,
     log: { info: () => undefined, warn },

@@ -110,6 +110,11 @@ export async function plantCanaries({ query }: TestDatabase): Promise<void> {
     [KEY, CANARY],
   )
   await query(
+    `insert into rescore.violation (entity, key, feature, rule, effect, otherwise, value)
+     values ('company', $1, 'f', 'oneOf', 'held', 'block', to_json($2::text))`,
+    [KEY, CANARY],
+  )
+  await query(
     `insert into rescore.classification (model, key, entity, label, probability, probabilities, model_version, artifact_hash, fingerprint, features_lsn, snap_lsn)
      values ('m', $1, 'company', $2, 0.5, '{0.5}', '1', 'a', 'f', '0/0', '0/0')`,
     [KEY, CANARY],

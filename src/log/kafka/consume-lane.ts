@@ -5,7 +5,7 @@
  * does; keys are held (hold.ts), so that changes of the same entities, here or elsewhere, follow one another.
  */
 import { Backoff, sleep } from '../../db/backoff.ts'
-import { isRetriableDbError, type Pool } from '../../db/pool.ts'
+import { isWorthRepeating, type Pool } from '../../db/pool.ts'
 import { asError, isRescoreError } from '../../errors.ts'
 import type { Faults } from '../../faults.ts'
 import type { Lane } from '../lane.ts'
@@ -54,10 +54,9 @@ export async function runLane(options: LaneOptions, signal: AbortSignal): Promis
       backoff.reset()
     } catch (error) {
       if (signal.aborted) return
-      const isRetriable = isRescoreError(error) ? error.fate === 'retry' : isRetriableDbError(error)
       const code = isRescoreError(error) ? error.code : 'DB_LANE'
       report({ type: 'failed', stage: stage.name, code, message: asError(error).message })
-      if (!isRetriable) throw error
+      if (!isWorthRepeating(error)) throw error
       await backoff.wait(signal).catch(() => undefined)
     }
   }
