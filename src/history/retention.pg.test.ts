@@ -128,7 +128,9 @@ test('months go once nothing is in them, whichever entity was the last; the past
   const row = (validAt: string) => ({ key: '1', op: 'insert', validAt, to: { a: 1 } }) as const
   await writePast(own, 'cafe', [row('2024-02-01'), row('2024-03-01')])
   await writePast(own, 'bank', [row('2024-03-02')])
-  const { waiting } = await whileHeld(own.pool, 'cafe', () => retain(options))
+  const session = await own.pool.connect()
+  const held = whileHeld(session, 'cafe', () => retain(options)).finally(() => session.release())
+  const { waiting } = await held
   expect(waiting).toEqual([expect.stringContaining('cafe')])
   expect((await own.query('select from rescore.feature_base')).rows).toHaveLength(0)
   expect((await retain(options)).dropped).toEqual(['rescore.feature_history_2024_02'])
