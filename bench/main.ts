@@ -6,6 +6,7 @@
 import { runCommand } from './command.ts'
 import { backfill } from './measure-backfill.ts'
 import { capture } from './measure-capture.ts'
+import { changing } from './measure-changing.ts'
 import { connector } from './measure-connector.ts'
 import { history } from './measure-history.ts'
 import { landing } from './measure-landing.ts'
@@ -17,6 +18,6 @@ import { throughput } from './measure-throughput.ts'
 import { TARGETS } from './targets.ts'
 
 await runCommand({
-  measurements: [latency, throughput, rescore, capture, memory, connector, landing, scale, backfill, history],
+  measurements: [latency, throughput, rescore, capture, memory, connector, landing, scale, backfill, changing, history],
   targets: TARGETS,
 })

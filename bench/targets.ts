@@ -31,6 +31,14 @@ export const TARGETS: readonly Target[] = [
   { name: 'peak memory, first load through the connector, MB', at: 'connector.peakRssMb', atMost: 512 },
   { name: 'peak memory, transaction of 1 million rows, MB', at: 'memory.peakRssMb', atMost: 512 },
   { name: 'one change at 1M against 10k entities, ratio', at: 'scale.ratioOfMedians', atMost: 1.2 },
+  { name: 'p99 to the label beside a backfill, of that without', at: 'changing.unchanging.p99ToCalm.label', atMost: 2 },
+  { name: 'the same where every value changes', at: 'changing.changing.p99ToCalm.label', atMost: 2 },
+  {
+    name: 'p99 to the feature row beside a backfill, of that without',
+    at: 'changing.unchanging.p99ToCalm.features',
+    atMost: 2,
+  },
+  { name: 'the same where every value changes, feature row', at: 'changing.changing.p99ToCalm.features', atMost: 2 },
 ]
 
 export interface TargetResult {

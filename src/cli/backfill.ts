@@ -80,7 +80,12 @@ async function start(targets: readonly string[], options: Options, signal: Abort
       print(`${isExact ? '' : '~'}${count} of ${node.entity.name} would be recomputed; nothing was written`)
       return
     }
-    const { count } = await measureBackfill(pool, node, wanted)
+    const { count, isExact } = await measureBackfill(pool, node, wanted)
+    if (count === 0 && isExact) {
+      if (json === true) return printJson({ entity: node.entity.name, features, count, isExact })
+      print(`no ${node.entity.name} is in scope: there is nothing to do`)
+      return
+    }
     const approveAbove = config.backfill?.approveAbove ?? APPROVE_ABOVE
     const isApproved = count <= approveAbove || yes === true
     const made = await createBackfill(pool, node, wanted, {

@@ -33,10 +33,8 @@ export function renderExplanation(explanation: Explanation): string {
     lines.push(`${feature}: computed ${computed} breaks ${rule} since ${since}: ${EFFECT_TEXT[effect]}${accepted}`)
   }
   for (const step of explanation.steps) {
-    lines.push(
-      '',
-      `${step.at} ${step.op === 'base' ? 'kept: older steps are not, this still held when the past begins' : step.op}`,
-    )
+    const what = step.op === 'base' ? 'kept: older steps are not, this still held when the past begins' : step.op
+    lines.push('', `${step.at} ${what}`)
     lines.push(...step.causes.map((cause) => `  because ${causeText(cause)}`))
     if (step.causesLeftOut > 0) lines.push(`  and ${step.causesLeftOut} more causes`)
     lines.push(...step.moves.map(moveLine))

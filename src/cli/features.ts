@@ -10,7 +10,8 @@ import { paint, print, printJson, table } from './output.ts'
 
 const percent = (share: number | null) => (share === null ? '-' : `${(share * 100).toFixed(1)} %`)
 
-function versionText({ version, deployedVersion }: CatalogEntry): string {
+function versionText({ version, deployedVersion, edit }: CatalogEntry): string {
+  if (edit !== 'none') return `${version} (edited${edit === 'equivalent' ? ', equivalent' : ''})`
   if (deployedVersion === version) return String(version)
   return deployedVersion === null ? `${version} (not deployed)` : `${version} (deployed ${deployedVersion})`
 }

@@ -10,6 +10,7 @@ import { datasetCommand } from './dataset.ts'
 import { deliverCommand } from './deliver.ts'
 import { devCommand } from './dev.ts'
 import { doctorCommand } from './doctor.ts'
+import { equivalentCommand } from './equivalent.ts'
 import { eraseCommand } from './erase.ts'
 import { EXIT, exitCodeOf, explained, interruptedCode, isDrainTimeout } from './exit.ts'
 import { expectationsCommand } from './expectations.ts'
@@ -21,6 +22,7 @@ import { lineageCommand } from './lineage.ts'
 import { migrateCommand } from './migrate.ts'
 import { printError } from './output.ts'
 import { planCommand } from './plan.ts'
+import { pruneCommand } from './prune.ts'
 import { rejectsCommand } from './rejects.ts'
 import { resyncCommand } from './resync.ts'
 import { retentionCommand } from './retention.ts'
@@ -59,6 +61,8 @@ export function createProgram(signal: AbortSignal): Command {
     lineageCommand(),
     expectationsCommand(signal),
     planCommand(signal),
+    equivalentCommand(signal),
+    pruneCommand(signal),
     backfillCommand(signal),
     backfillsCommand(),
     resyncCommand(signal),

@@ -15,7 +15,7 @@ interface Options extends Common {
   readonly sample: number
 }
 
-const DEFAULT_SAMPLE = 1_000
+export const DEFAULT_SAMPLE = 1_000
 
 const percent = (part: number, whole: number) => (whole === 0 ? '-' : `${((100 * part) / whole).toFixed(1)} %`)
 
@@ -34,14 +34,14 @@ function sampleLines({ entities, changed, failed, firstFailure, features, labels
   return lines
 }
 
-function editedLines({ edited, sample }: EntityPlan): readonly string[] {
+function editedLines({ entity, edited, sample }: EntityPlan): readonly string[] {
   return edited.map((name) => {
     const moved = sample?.features.find(({ feature }) => feature === name)?.changed ?? 0
     const verdict =
       sample === null
         ? 'not tried'
         : moved === 0
-          ? 'no value of the sample would change: equivalent, as far as it goes'
+          ? `no value of the sample would change: rescore equivalent ${entity}.${name}`
           : `${percent(moved, sample.entities)} of the sample would change: raise its version, or they stay as they are`
     return `  ~ ${name}: other code under its version; ${verdict}`
   })
@@ -108,7 +108,7 @@ export function renderPlan({ isEmpty, entities, removedEntities, removedModels }
 }
 
 /** A sample of none is allowed. */
-function parseSample(text: string): number {
+export function parseSample(text: string): number {
   if (!/^\d{1,7}$/.test(text)) throw usage(`'${text}' is not a number of entities.`, 'Write for example 1000, or 0.')
   return Number(text)
 }

@@ -85,6 +85,9 @@ export function renderStatus(status: Status): string {
     lines.push(`connector ${stream.connector} ${stream.stream}:${progress} at ${stream.updatedAt}`)
   }
   for (const { model, label, count } of status.classifications) lines.push(`model ${model}: ${count} ${label}`)
+  if (status.edited.length > 0) {
+    lines.push(`edited under their version, and not answered for: ${status.edited.join(', ')} (rescore plan)`)
+  }
   if (status.quarantined > 0) lines.push(`kept aside: ${status.quarantined} entities that cannot be computed`)
   for (const { entity, backfill, count } of status.silenced) {
     lines.push(`${entity}: ${count} computed silently by backfill ${backfill}, not scored since`)

@@ -89,7 +89,13 @@ export class LocalPlace implements Place {
   }
 
   async draft(name: string): Promise<Draft> {
-    await mkdir(this.folder, { recursive: true })
+    try {
+      await mkdir(this.folder, { recursive: true })
+    } catch (error) {
+      if (!isMissing(error)) throw error
+      // Node says so of a file system that is read-only as well; asked for one level, it tells which it is.
+      await mkdir(this.folder)
+    }
     return await LocalDraft.create(join(this.folder, name))
   }
 

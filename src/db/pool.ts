@@ -185,6 +185,7 @@ const RETRIABLE_SQLSTATES = new Set([
   '08007', // transaction_resolution_unknown
   '53300', // too_many_connections
   '53200', // out_of_memory
+  '53100', // disk_full: somebody makes room
 ])
 const RETRIABLE_SYSTEM_CODES = new Set([
   'ECONNRESET',

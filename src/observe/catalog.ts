@@ -8,7 +8,7 @@ import type { Pool } from '../db/pool.ts'
 import type { Expectation } from '../define/index.ts'
 import type { FeatureNode, Graph } from '../graph/graph.ts'
 import { lineageOf } from '../graph/lineage.ts'
-import { readFeatureFigures } from './feature-figures.ts'
+import { type FeatureFigures, readFeatureFigures } from './feature-figures.ts'
 import { countViolations } from './violations.ts'
 
 export interface CatalogEntry {
@@ -19,6 +19,8 @@ export interface CatalogEntry {
   readonly version: number
   /** null: not deployed. */
   readonly deployedVersion: number | null
+  /** Other code under the deployed version: nobody has answered for it, or somebody has said that it is equivalent. */
+  readonly edit: 'none' | 'unanswered' | 'equivalent'
   /** The backfill that its stale values wait for. */
   readonly backfill: bigint | null
   readonly reads: readonly string[]
@@ -46,6 +48,8 @@ export interface CatalogEntry {
 
 const NOT_DEPLOYED = {
   version: null,
+  hash: '',
+  equivalent: [],
   backfill: null,
   rows: null,
   fresh: null,
@@ -55,6 +59,13 @@ const NOT_DEPLOYED = {
   isNullRateExact: false,
   computed: 0,
   moved: 0,
+}
+
+type Deployed = Pick<FeatureFigures, 'hash' | 'equivalent'> & { readonly version: number | null }
+
+function editOf({ feature, hash }: FeatureNode, deployed: Deployed): CatalogEntry['edit'] {
+  if (deployed.version !== feature.version || deployed.hash === hash) return 'none'
+  return deployed.equivalent.includes(hash) ? 'equivalent' : 'unanswered'
 }
 
 export async function readCatalog(pool: Pool, graph: Graph): Promise<readonly CatalogEntry[]> {
@@ -71,7 +82,8 @@ export async function readCatalog(pool: Pool, graph: Graph): Promise<readonly Ca
       const { feature } = featureNode
       const entity = node.entity.name
       const { below, inputs, models } = lineageOf(node, featureNode)
-      const { version: deployedVersion, moved, ...stored } = known.get(nameOf(entity, feature.name)) ?? NOT_DEPLOYED
+      const deployed = known.get(nameOf(entity, feature.name)) ?? NOT_DEPLOYED
+      const { version: deployedVersion, moved, hash: _hash, equivalent: _equivalent, ...stored } = deployed
       return {
         ...stored,
         entity,
@@ -80,6 +92,7 @@ export async function readCatalog(pool: Pool, graph: Graph): Promise<readonly Ca
         type: feature.type,
         version: feature.version,
         deployedVersion,
+        edit: editOf(featureNode, deployed),
         reads: inputs.map(({ text }) => text),
         readBy: [...below.map((name) => nameOf(entity, name)), ...models.map((name) => `model ${name}`)],
         cutOffRatio: stored.computed === 0 ? null : 1 - moved / stored.computed,

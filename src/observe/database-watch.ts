@@ -38,8 +38,8 @@ export interface DatabaseFigures {
     readonly quarantined: number
     readonly rejected: number
   }
-  readonly past: PastSummary
   readonly violations: readonly ViolationCount[]
+  readonly past: PastSummary
 }
 
 const SLOT = `select s.active, coalesce(s.wal_status = 'lost', false) as lost,

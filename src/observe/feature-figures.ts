@@ -11,6 +11,9 @@ export interface FeatureFigures {
   readonly entity: string
   readonly feature: string
   readonly version: number
+  /** Of the code it was deployed with, and of other code that somebody has said to give the same values. */
+  readonly hash: string
+  readonly equivalent: readonly string[]
   /** The backfill that its stale values wait for. */
   readonly backfill: bigint | null
   /**
@@ -36,6 +39,8 @@ interface DefinitionRow {
   readonly entity: string
   readonly feature: string
   readonly version: number
+  readonly hash: string
+  readonly equivalent: readonly string[]
   readonly changed_in_epoch: number
   readonly backfill: bigint | null
   readonly age: number
@@ -45,7 +50,9 @@ interface DefinitionRow {
   readonly nulls: number | null
 }
 
-const DEFINITIONS = `select d.entity, d.feature, d.version, d.changed_in_epoch, d.backfill,
+const DEFINITIONS = `select d.entity, d.feature, d.version, d.changed_in_epoch, d.backfill, d.hash,
+    array(select e.hash from rescore.equivalent e
+      where (e.entity, e.feature, e.version) = (d.entity, d.feature, d.version)) as equivalent,
     greatest(0, extract(epoch from clock_timestamp() - d.deployed_at))::float8 as age,
     coalesce(t.computed, 0)::float8 as computed, coalesce(t.moved, 0)::float8 as moved, n.rows, n.nulls
   from rescore.definition d left join rescore.feature_tally t using (entity, feature)
@@ -63,12 +70,14 @@ function freshnessOf(row: DefinitionRow, columns: ColumnFigures | null, lag: num
 }
 
 function figuresOf(row: DefinitionRow, columns: ColumnFigures | null, lag: number | null): FeatureFigures {
-  const { entity, feature, version, backfill, computed, moved } = row
+  const { entity, feature, version, hash, equivalent, backfill, computed, moved } = row
   const counted = row.rows === null || row.nulls === null || row.rows === 0 ? null : row.nulls / row.rows
   return {
     entity,
     feature,
     version,
+    hash,
+    equivalent,
     backfill,
     rows: columns?.rows ?? null,
     fresh: columns?.fresh.get(feature) ?? null,

@@ -48,6 +48,8 @@ export interface Status {
     readonly updatedAt: string
   }[]
   readonly classifications: readonly { readonly model: string; readonly label: string; readonly count: number }[]
+  /** Features that run other code under their version, for which nobody has answered, as `entity.feature`. */
+  readonly edited: readonly string[]
   readonly quarantined: number
   /** Entities that a silent backfill has computed, and that were not scored since. */
   readonly silenced: readonly Silenced[]
@@ -95,6 +97,10 @@ const SLOT = `select s.slot_name as name, s.active, s.wal_status as "walStatus",
 const CONNECTORS = `select connector, stream, done::float8 as done, total::float8 as total, updated_at::text as "updatedAt"
   from rescore.connector_state order by connector, stream`
 
+const EDITED = `select d.entity || '.' || d.feature as name from rescore.definition d
+  where d.edited_hash is not null and not exists (select from rescore.equivalent e
+    where (e.entity, e.feature, e.version, e.hash) = (d.entity, d.feature, d.version, d.edited_hash)) order by 1`
+
 export async function readStatus(pool: Pool): Promise<Status> {
   return withTransaction(pool, { isolation: 'repeatable read', readOnly: true }, async (client) => {
     const stages = await client.query<StageRow>(STAGES)
@@ -104,6 +110,7 @@ export async function readStatus(pool: Pool): Promise<Status> {
     const labels = await client.query<Status['classifications'][number]>(
       'select model, label, count(*)::float8 as count from rescore.classification group by 1, 2 order by 1, 2',
     )
+    const edited = await client.query<{ name: string }>(EDITED)
     const aside = await client.query<{ quarantined: number; rejected: number; unpublished: number }>(
       `select (select count(*) from rescore.quarantine)::float8 as quarantined,
               (select count(*) from rescore.reject)::float8 as rejected,
@@ -117,6 +124,7 @@ export async function readStatus(pool: Pool): Promise<Status> {
       slot: slot.rows[0] ?? null,
       connectors: connectors.rows,
       classifications: labels.rows,
+      edited: edited.rows.map(({ name }) => name),
       quarantined: aside.rows[0]?.quarantined ?? 0,
       silenced: await countSilenced(client),
       violations,

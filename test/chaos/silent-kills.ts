@@ -16,6 +16,7 @@ import { STEADY, startLoad } from './load.ts'
 import { createChecker, type Place } from './running.ts'
 
 const LONGEST_MS = 1_200
+const TOUCHES = 4_000
 /** So that it is met at work by all kills, and by touches before, at and after their entity's turn. */
 const ENTITIES_PER_KILL = 1.2 * FILLER.count
 const TOUCH_EVERY_MS = 20
@@ -44,21 +45,26 @@ async function labels({ pool }: Place): Promise<ReadonlyMap<number, string>> {
 
 /** Changes that move no input of the model, of companies at random. Resolves with those that were changed. */
 function startTouching({ pool }: Place, seed: number) {
-  const keys = fc.sample(fc.integer({ min: FILLER.first, max: FILLER.last }), { seed, numRuns: 2_000 })
+  const keys = fc.sample(fc.integer({ min: FILLER.first, max: FILLER.last }), { seed, numRuns: TOUCHES })
   const touched = new Set<number>()
   let isOver = false
-  const running = (async () => {
+  let failed: unknown = null
+  const touch = async () => {
     for (const key of keys) {
       if (isOver) return
       await pool.query(`update app.company set name = name || '!' where id = $1`, [key])
       touched.add(key)
       await sleep(TOUCH_EVERY_MS)
     }
-  })()
+  }
+  const running = touch().catch((error: unknown) => {
+    failed = error
+  })
   return {
     stop: async (): Promise<ReadonlySet<number>> => {
       isOver = true
       await running
+      if (failed !== null) throw failed
       return touched
     },
   }

@@ -142,7 +142,7 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
     const { settings, upstream } = sweeps.stage
     const stage = { name: this.#name, settings }
     if (lane !== undefined)
-      parts.push(runLane({ pool, lane, stage, backlog: () => this.backlog(), report, faults }, over))
+      parts.push(runLane({ pool, lane, stage, waitingMs: () => this.#waitingMs(), report, faults }, over))
     if (debezium !== undefined) {
       const { onSwept: onSaid } = sweeps
       const progress = {
@@ -190,6 +190,11 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
   pendingSinceMs(): number | null {
     const times = [...this.#waiting.values()].flatMap(({ sinceMs }) => (sinceMs === null ? [] : [sinceMs]))
     return times.length === 0 ? null : Math.min(...times)
+  }
+
+  #waitingMs(): number | null {
+    const since = this.pendingSinceMs()
+    return since === null ? null : Date.now() - since
   }
 
   partition(source: Source): PartitionBacklog | undefined {
