@@ -13,7 +13,7 @@ import { CompleteMultipartUploadCommand, CreateMultipartUploadCommand, UploadPar
 import { lyingThere, refuse } from '../errors.ts'
 import type { Draft } from '../place.ts'
 import type { S3Calls } from './calls.ts'
-import { look, put, sha256Of } from './object.ts'
+import { look, put, S3File, sha256Of } from './object.ts'
 import { abortOf, abortUploads, type FoundPart, holds, takeUpload } from './unfinished.ts'
 
 const PART_BYTES = 8 * 1024 * 1024
@@ -140,10 +140,15 @@ export class Upload implements Draft {
   async #putWhole(): Promise<void> {
     const { key, isNew, folder } = this.#target
     const data = this.#filling.subarray(0, this.#filled)
-    const isPut = await put(this.#calls, key, data, isNew)
-    // An answer that was lost on the way looks the same as another's object: only its hash tells them apart.
-    const isThere = await this.#isThere(sha256Of(data), { unlessTold: isPut })
-    if (!isThere) throw isPut ? this.#broken('did not keep what it took') : lyingThere(folder)
+    if (await put(this.#calls, key, data, isNew)) {
+      if (!(await this.#isThere(sha256Of(data)))) throw this.#broken('did not keep what it took')
+      return
+    }
+    // An answer that was lost on the way looks the same as another's object: what is there tells them apart.
+    const found = await look(this.#calls, key)
+    if (found === null) throw this.#broken('did not keep what it took')
+    const there = await new S3File(this.#calls, key, found).slice(0, Math.min(found.bytes, PART_BYTES))
+    if (found.bytes !== data.byteLength || !data.equals(new Uint8Array(there))) throw lyingThere(folder)
   }
 
   async #complete(UploadId: string): Promise<void> {
@@ -154,16 +159,15 @@ export class Upload implements Draft {
     })
     // No such upload: put together, and the answer was lost; or aborted by somebody.
     await this.#calls.unless(['NoSuchUpload'], (client, options) => client.send(together, options))
-    if (!(await this.#isThere(sha256OfParts(this.#parts), { unlessTold: true })))
-      throw this.#broken('did not keep what it took')
+    if (!(await this.#isThere(sha256OfParts(this.#parts)))) throw this.#broken('did not keep what it took')
   }
 
-  /** @param unlessTold what is taken for true where the server tells no hash, or that of the whole instead of the parts */
-  async #isThere(sha256: string, { unlessTold }: { readonly unlessTold: boolean }): Promise<boolean> {
+  async #isThere(sha256: string): Promise<boolean> {
     const found = await look(this.#calls, this.#target.key)
     if (found === null || found.bytes !== this.#bytes) return false
+    // A server may tell the hash of the whole where we know that of the parts, or none.
     const isComparable = found.sha256 !== null && found.sha256.includes('-') === sha256.includes('-')
-    return isComparable ? found.sha256 === sha256 : unlessTold
+    return !isComparable || found.sha256 === sha256
   }
 
   async discard(): Promise<void> {
