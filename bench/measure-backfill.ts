@@ -3,10 +3,10 @@
  *
  * At each size, twice in turn: 200 changes a second with nothing else to do, and the same while a backfill of every feature
  * runs. Then backfills alone: every feature where nothing differs, one of the 24 where nothing differs, and that one where
- * every value does (the column was emptied for a tenth of the entities). Then how long a plan takes to count and to try a
- * sample.
+ * every value does (the column was emptied for a tenth of the entities). Also how long a plan takes to count and to try a
+ * sample, and the dry run of a backfill with a condition.
  */
-import { createBackfill } from '../src/backfill/create.ts'
+import { createBackfill, measureBackfill } from '../src/backfill/create.ts'
 import { act, type Backfill, doneCount, readBackfill } from '../src/backfill/job.ts'
 import { sleep } from '../src/db/backoff.ts'
 import { quoteIdent, quoteTable } from '../src/db/pool.ts'
@@ -129,6 +129,14 @@ async function planTime({ pool }: BenchDatabase, { signal }: BenchContext): Prom
   return { countMs: await timed(0), withSampleOf1000Ms: await timed(PLAN_SAMPLE) }
 }
 
+/** What `backfill --where … --dry-run` takes: no index helps with the condition. */
+async function dryRunTime({ pool }: BenchDatabase): Promise<Figures> {
+  const everyOne = { policy: 'all', features: [], ids: null, priority: null, rate: null } as const
+  const startedMs = performance.now()
+  const { count, isExact } = await measureBackfill(pool, companies(), { ...everyOne, condition: 'team_size % 100 = 7' })
+  return { count, isExact, ms: round(performance.now() - startedMs, 0) }
+}
+
 async function measure(context: BenchContext, size: number): Promise<Figures> {
   const { signal, say } = context
   const children = size * CHILDREN_EACH
@@ -158,8 +166,9 @@ async function measure(context: BenchContext, size: number): Promise<Figures> {
   const oneChanging = await alone(context, database, [FEATURE], 'missing')
   await service.reflected(REFLECT_WITHIN_MS)
   const plan = await planTime(database, context)
+  const dryRun = await dryRunTime(database)
   const { peakRssMb } = await service.figures()
-  return { entities: size, live, every, one, oneChanging, plan, peakRssMb }
+  return { entities: size, live, every, one, oneChanging, plan, dryRun, peakRssMb }
 }
 
 export const backfill: Measurement = {

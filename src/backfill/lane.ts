@@ -11,12 +11,12 @@ import { asError, isRescoreError } from '../errors.ts'
 import { isPlanted } from '../faults.ts'
 import type { Graph } from '../graph/graph.ts'
 import type { InTransaction, Lane } from '../log/lane.ts'
+import { Pace } from '../log/pace.ts'
 import type { ApplyContext } from '../log/stage.ts'
 import { type AskedDone, unknownEntity } from '../recompute/asked.ts'
 import type { RecomputeStage } from '../recompute/stage.ts'
 import { cutAhead } from './cut.ts'
 import { type Backfill, jobOf, readBackfill } from './job.ts'
-import { Pace } from './pace.ts'
 import { COUNT, FAIL, FINISH, NEXT_JOB, TAKE, TAKE_AWAY, TAKE_TURN } from './statements.ts'
 
 export interface BackfillLaneOptions {
@@ -92,7 +92,11 @@ export class BackfillLane implements Lane {
     const { pool, graph } = this.#options
     const node = graph.entities.get(job.entity)
     if (node === undefined) throw unknownEntity(job.entity)
-    if (!job.isCut && job.chunks < CUT_BELOW_CHUNKS) await cutAhead(pool, node, job)
+    if (!job.isCut && job.chunks < CUT_BELOW_CHUNKS) {
+      const { isCut, keys } = await cutAhead(pool, node, job)
+      // Changes come first: looking on is the next turn's work.
+      if (!isCut && keys === 0) return
+    }
     const startedMs = performance.now()
     const count = await inTransaction((context) => this.#piece(context, job))
     if (count > 0) this.#pace.note(count, performance.now() - startedMs)
