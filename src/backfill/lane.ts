@@ -6,7 +6,7 @@
  * job: a chunk in hand is locked. A job that cannot go on is kept as failed with the reason; the service goes on.
  */
 import { formatLsn } from '../db/lsn.ts'
-import { isWorthRepeating, type Pool } from '../db/pool.ts'
+import { isSerializationFailure, isWorthRepeating, type Pool } from '../db/pool.ts'
 import { asError, isRescoreError } from '../errors.ts'
 import { isPlanted } from '../faults.ts'
 import type { Graph } from '../graph/graph.ts'
@@ -16,7 +16,7 @@ import type { ApplyContext } from '../log/stage.ts'
 import { type AskedDone, unknownEntity } from '../recompute/asked.ts'
 import type { RecomputeStage } from '../recompute/stage.ts'
 import { cutAhead } from './cut.ts'
-import { type Backfill, jobOf } from './job.ts'
+import { type Backfill, jobOf, readBackfill } from './job.ts'
 import { COUNT, FAIL, FINISH, NEXT_JOB, TAKE, TAKE_AWAY, TAKE_TURN } from './statements.ts'
 
 export interface BackfillLaneOptions {
@@ -71,11 +71,17 @@ export class BackfillLane implements Lane {
     try {
       await this.#work(job, inTransaction)
     } catch (error) {
+      if (isSerializationFailure(error) && (await this.#wasTold(job))) return
       if (isWorthRepeating(error) || (isRescoreError(error) && error.code === 'FEATURE_NOT_DEPLOYED')) throw error
       const reason = asError(error).message
       await pool.query(FAIL, [job.id, reason.slice(0, 1_000)])
       onError(asError(error), job)
     }
+  }
+
+  /** Somebody paused or cancelled it in the middle of a piece: nothing of the piece is there, and nothing is wrong. */
+  async #wasTold({ id }: Running): Promise<boolean> {
+    return (await readBackfill(this.#options.pool, id)).state !== 'running'
   }
 
   #lookLater(): void {

@@ -171,7 +171,7 @@ export async function resync(pool: Pool): Promise<void> {
     for (const { id } of rows) await client.query(`update ${quoteTable(id)} set snap_lsn = '0/0'`)
     await client.query(`
       update rescore.classification set snap_lsn = '0/0', features_lsn = '0/0', artifact_hash = '';
-      update rescore.definition set changed_in_epoch = (select rescore.next_epoch());
+      update rescore.definition set changed_in_epoch = (select rescore.next_epoch()), backfill = null;
       delete from rescore.capture;
       delete from rescore.stage_position;`)
   })

@@ -216,12 +216,17 @@ export function sqlState(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
 }
 
-/** A statement that does not wait for locks, or no longer, found one held. */
+/** A row has moved since the transaction's snapshot. */
+export function isSerializationFailure(error: unknown): boolean {
+  return sqlState(error) === '40001'
+}
+
 /** A statement that took longer than it may. */
 export function isCanceled(error: unknown): boolean {
   return sqlState(error) === '57014'
 }
 
+/** A statement that does not wait for locks, or no longer, found one held. */
 export function isLockRefused(error: unknown): boolean {
   return sqlState(error) === '55P03'
 }

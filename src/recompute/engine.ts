@@ -186,12 +186,13 @@ export class Engine {
     look: Look | null,
     outcomes: readonly Outcome[],
   ): Promise<void> {
-    const { client, snapshotLsn } = context
+    const { client, snapshotLsn, nowMs } = context
     const { current: epoch, swept } = epochs
+    const keepDueMs = (job?.silencedBy ?? null) === null ? null : nowMs
     const writing = { client, snapshotLsn, epoch, swept, job }
     const written = await this.#writer.write(writing, outcomes)
     counters.written += written.length
-    const soonestMs = await writeTimers(client, this.program, standing(outcomes, written, writing))
+    const soonestMs = await writeTimers(client, this.program, standing(outcomes, written, writing), keepDueMs)
     if (soonestMs !== null) onTimer?.(soonestMs)
     onOutcomes?.(outcomes)
     if (look !== null) await this.#before.note(client, look, outcomes)

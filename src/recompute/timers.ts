@@ -3,7 +3,8 @@
  *
  * Invariants: written in the transaction of the feature rows they belong to, by whoever may write those; only what
  * differs is written. A timer whose time has come is replaced or taken away by whoever computes its feature, so after a
- * kill it is still there. An entity that is put aside keeps its timers: time may heal it.
+ * kill it is still there. An entity that is put aside keeps its timers: time may heal it. A silent backfill leaves those
+ * that are due: they fire afterwards, and what time has moved is scored.
  */
 import { type Client, quoteTable } from '../db/pool.ts'
 import { isPlanted } from '../faults.ts'
@@ -21,11 +22,13 @@ const WRITE = `with wanted as (
     select u.* from unnest($2::text[], $3::text[], $4::timestamptz[]) as u (key, feature, due_at)),
   ended as (
     delete from rescore.timer where ctid = any(array(
-      select t.ctid from wanted w cross join lateral (${OF_FEATURE.replace('t.*', 't.ctid')}) t where w.due_at is null)))
+      select t.ctid from wanted w cross join lateral (${OF_FEATURE.replace('t.*', 't.ctid, t.due_at')}) t
+      where w.due_at is null and ($5::timestamptz is null or t.due_at > $5))))
   insert into rescore.timer (entity, key, feature, due_at)
   select $1, w.key, w.feature, w.due_at from wanted w
   left join lateral (${OF_FEATURE}) t on true
-  where w.due_at is not null and t.due_at is distinct from w.due_at order by 2, 3
+  where w.due_at is not null and t.due_at is distinct from w.due_at
+    and ($5::timestamptz is null or t.due_at is null or t.due_at > $5) order by 2, 3
   on conflict (entity, key, feature) do update set due_at = excluded.due_at`
 
 /** The year 10000, which has no plain text form: nobody waits for it. */
@@ -50,11 +53,15 @@ function timersOf({ features }: Program, outcomes: readonly Outcome[]): readonly
   })
 }
 
-/** @returns the soonest of those that are there now, milliseconds since 1970; null: none is */
+/**
+ * @param keepDueMs timers due until then are left as they are, milliseconds since 1970; null: none is
+ * @returns the soonest of those that are there now, milliseconds since 1970; null: none is
+ */
 export async function writeTimers(
   client: Client,
   program: Program,
   outcomes: readonly Outcome[],
+  keepDueMs: number | null,
 ): Promise<number | null> {
   if (program.timed === 0n) return null
   const { name } = program.node.entity
@@ -76,6 +83,7 @@ export async function writeTimers(
       textArray(timers.map(({ key }) => key)),
       textArray(timers.map(({ feature }) => feature)),
       textArray(timers.map(({ dueMs }) => (dueMs === null ? null : timestampText(dueMs)))),
+      keepDueMs === null ? null : timestampText(keepDueMs),
     ],
   })
   const soonest = timers.reduce((least, { dueMs }) => Math.min(least, dueMs ?? least), Number.POSITIVE_INFINITY)

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest'
 import { act, doneCount, readBackfill } from '../../src/backfill/job.ts'
 import { readProgress } from '../../src/backfill/progress.ts'
+import { fillCompanies } from '../chaos/backfill-kills.ts'
 import { calm, createChecker, startIn } from '../chaos/running.ts'
 import { eventually } from '../support/eventually.ts'
 import { createTestDatabase, type TestDatabase } from '../support/pg.ts'
@@ -64,8 +65,15 @@ test('conditions, ids and orders choose, and what cannot be chosen is refused in
   await expect(ask(database, { condition: 'country = 3' })).rejects.toMatchObject({
     code: 'BACKFILL_CONDITION',
     message: expect.stringContaining('column "country" does not exist'),
+    mend: expect.stringContaining('id, name, employees'),
   })
-  await expect(ask(database, { condition: 'employees >' })).rejects.toMatchObject({ code: 'BACKFILL_CONDITION' })
+  await expect(ask(database, { condition: 'employees >' })).rejects.toMatchObject({
+    code: 'BACKFILL_CONDITION',
+    message: 'PostgreSQL refuses the condition (employees >): it ends too early.',
+  })
+  await expect(ask(database, { condition: 'employees' })).rejects.toMatchObject({
+    message: expect.stringContaining('it is not true or false of a row'),
+  })
   await expect(ask(database, { condition: 'true); drop table app.company; (' })).rejects.toMatchObject({
     code: 'BACKFILL_CONDITION',
   })
@@ -132,6 +140,28 @@ test('paused it stands still, resumed it goes on, cancelled it ends; nothing els
     message: expect.stringContaining('cancelled'),
   })
   await expect(act(database.pool, 99n, 'pause')).rejects.toMatchObject({ code: 'BACKFILL_UNKNOWN' })
+})
+
+test('a job told to pause or to end does nothing more, however much others do meanwhile, and no stage complains', async () => {
+  await using database = await createTestDatabase('backfill')
+  await createProject(database.pool)
+  await fillCompanies(database)
+  await using running = await startIn(database)
+  await calm(database)
+  for (const action of ['pause', 'cancel'] as const) {
+    const told = await ask(database)
+    const other = await ask(database)
+    await eventually(async () => expect(doneCount(await readBackfill(database.pool, told.id))).toBeGreaterThan(0))
+    const then = await act(database.pool, told.id, action)
+    const before = doneCount(await readBackfill(database.pool, other.id))
+    await eventually(async () => {
+      const now = await readBackfill(database.pool, other.id)
+      expect(now.state === 'done' || doneCount(now) > before + 500).toBe(true)
+    })
+    expect(doneCount(await readBackfill(database.pool, told.id))).toBe(doneCount(then))
+    await ended(database, other)
+  }
+  expect(running.failures).toEqual([])
 })
 
 test('a job that cannot go on is failed with its reason, and the service goes on', async () => {
