@@ -13,9 +13,10 @@ import { memory } from './measure-memory.ts'
 import { rescore } from './measure-rescore.ts'
 import { scale } from './measure-scale.ts'
 import { throughput } from './measure-throughput.ts'
+import { timers } from './measure-timers.ts'
 import { TARGETS } from './targets.ts'
 
 await runCommand({
-  measurements: [latency, throughput, rescore, capture, memory, connector, landing, scale, backfill],
+  measurements: [latency, throughput, rescore, capture, memory, connector, landing, scale, backfill, timers],
   targets: TARGETS,
 })
