@@ -1,24 +1,37 @@
 /**
  * Observes classifications from outside: one changed row of a company in, the time its classification became visible out.
  *
- * How: a trigger that exists only in bench databases sends a NOTIFY for each updated row of rescore.classification;
- * PostgreSQL delivers it after the commit, when any other session can see the row. The trigger's cost and the delivery
+ * How: a trigger that exists only in bench databases sends a NOTIFY for each row of rescore.classification
+ * that a change has moved; PostgreSQL delivers it after the commit, when any other session can see the row. The trigger's cost and the delivery
  * count against the service. Both ends are clocked in this process.
  */
 import { createClient, type Pool } from '../src/db/pool.ts'
 
-const TRIGGER = `
-create or replace function public.bench_classified() returns trigger language plpgsql as
-  $$begin perform pg_notify('bench_classified', new.key); return null; end$$;
-drop trigger if exists bench_classified on rescore.classification;
-create trigger bench_classified after update on rescore.classification for each row
-  execute function public.bench_classified();`
+const CLASSIFIED = 'bench_classified'
+const COMPUTED = 'bench_computed'
+
+/** @param when which updated rows are told of */
+function trigger(channel: string, table: string, when: string): string {
+  return `
+create or replace function public.${channel}() returns trigger language plpgsql as
+  $$begin if ${when} then perform pg_notify('${channel}', new.key::text); end if; return null; end$$;
+drop trigger if exists ${channel} on ${table};
+create trigger ${channel} after update on ${table} for each row execute function public.${channel}();`
+}
+
+/** A backfill writes thousands of rows a second that nobody waits for. */
+const JUST_CHANGED = `exists (select from public.companies c where c.id = new.key::bigint
+  and c.updated_at > clock_timestamp() - interval '30 s')`
+/** A change moves it; a backfill does only where it meets the change before its own batch does. */
+const IS_OTHER = 'new.is_hiring is distinct from old.is_hiring'
 
 export interface Sample {
   /** Milliseconds from the source's commit being acknowledged to the notification; below 0 when the latter came first. */
   readonly fromCommit: number
   /** Milliseconds from sending the change, which includes the source's own commit. */
   readonly fromSend: number
+  /** As `fromCommit`, to the feature row; null: not watched. */
+  readonly toFeatures: number | null
 }
 
 export interface Classified extends AsyncDisposable {
@@ -35,21 +48,28 @@ const CHANGE = {
   text: 'update public.companies set is_hiring = not is_hiring, updated_at = clock_timestamp() where id = $1',
 }
 
-export async function watchClassified(pool: Pool, url: string): Promise<Classified> {
-  await pool.query(TRIGGER)
+/** @param beside a backfill runs: feature rows are watched too, and of classifications only those of companies that changed */
+export async function watchClassified(pool: Pool, url: string, beside = false): Promise<Classified> {
+  await pool.query(trigger(CLASSIFIED, 'rescore.classification', beside ? JUST_CHANGED : 'true'))
+  if (beside) await pool.query(trigger(COMPUTED, 'rescore.features_company', IS_OTHER))
   const listener = createClient({ url, applicationName: 'rescore bench observer' })
   await listener.connect()
-  await listener.query('listen bench_classified')
+  await listener.query(`listen ${CLASSIFIED}; listen ${COMPUTED}`)
   const waiting = new Map<string, (atMs: number) => void>()
-  listener.on('notification', ({ payload = '' }) => {
+  const computed = new Map<string, number>()
+  listener.on('notification', ({ channel, payload = '' }) => {
     const atMs = performance.now()
-    waiting.get(payload)?.(atMs)
-    waiting.delete(payload)
+    if (channel === COMPUTED) computed.set(payload, atMs)
+    else {
+      waiting.get(payload)?.(atMs)
+      waiting.delete(payload)
+    }
   })
   return {
     change: async (id, timeoutMs) => {
       const seen = Promise.withResolvers<number | null>()
       waiting.set(String(id), seen.resolve)
+      computed.delete(String(id))
       const late = setTimeout(() => {
         waiting.delete(String(id))
         seen.resolve(null)
@@ -59,7 +79,10 @@ export async function watchClassified(pool: Pool, url: string): Promise<Classifi
       const committedMs = performance.now()
       const seenMs = await seen.promise
       clearTimeout(late)
-      return seenMs === null ? null : { fromCommit: seenMs - committedMs, fromSend: seenMs - sentMs }
+      if (seenMs === null) return null
+      const computedMs = computed.get(String(id))
+      const toFeatures = computedMs === undefined ? null : computedMs - committedMs
+      return { fromCommit: seenMs - committedMs, fromSend: seenMs - sentMs, toFeatures }
     },
     [Symbol.asyncDispose]: () => listener.end(),
   }

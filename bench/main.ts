@@ -6,7 +6,10 @@
 import { runCommand } from './command.ts'
 import { backfill } from './measure-backfill.ts'
 import { capture } from './measure-capture.ts'
+import { changing } from './measure-changing.ts'
 import { connector } from './measure-connector.ts'
+import { dataset } from './measure-dataset.ts'
+import { history } from './measure-history.ts'
 import { landing } from './measure-landing.ts'
 import { latency } from './measure-latency.ts'
 import { memory } from './measure-memory.ts'
@@ -17,6 +20,9 @@ import { timers } from './measure-timers.ts'
 import { TARGETS } from './targets.ts'
 
 await runCommand({
-  measurements: [latency, throughput, rescore, capture, memory, connector, landing, scale, backfill, timers],
+  measurements: [
+    ...[latency, throughput, rescore, capture, memory, connector, landing, scale],
+    ...[backfill, changing, history, dataset, timers],
+  ],
   targets: TARGETS,
 })

@@ -26,7 +26,13 @@ export interface PacedFigures {
   readonly changesPerSecond: number
 }
 
-export async function changeAtPace(classified: Classified, pace: Pace): Promise<PacedFigures> {
+export interface PacedSamples {
+  readonly samples: readonly Sample[]
+  readonly unseen: number
+  readonly tookMs: number
+}
+
+export async function samplesAtPace(classified: Classified, pace: Pace): Promise<PacedSamples> {
   const { changes, everyMs, companies, stride = 1, signal } = pace
   const samples: Sample[] = []
   const inFlight = new Set<number>()
@@ -49,10 +55,15 @@ export async function changeAtPace(classified: Classified, pace: Pace): Promise<
   }
   const tookMs = performance.now() - startedMs
   await Promise.all(pending)
+  return { samples, unseen, tookMs }
+}
+
+export async function changeAtPace(classified: Classified, pace: Pace): Promise<PacedFigures> {
+  const { samples, unseen, tookMs } = await samplesAtPace(classified, pace)
   return {
     fromCommitMs: summarise(samples.map(({ fromCommit }) => fromCommit)),
     fromSendMs: summarise(samples.map(({ fromSend }) => fromSend)),
     unseen,
-    changesPerSecond: Math.round((changes / tookMs) * 1000),
+    changesPerSecond: Math.round((pace.changes / tookMs) * 1000),
   }
 }

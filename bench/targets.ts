@@ -30,7 +30,18 @@ export const TARGETS: readonly Target[] = [
   { name: 'peak memory, full re-score, MB', at: 'rescore.everyValueChanges.peakRssMb', atMost: 512 },
   { name: 'peak memory, first load through the connector, MB', at: 'connector.peakRssMb', atMost: 512 },
   { name: 'peak memory, transaction of 1 million rows, MB', at: 'memory.peakRssMb', atMost: 512 },
+  { name: 'live p99 beside a backfill of 10k, of calm', at: 'backfill.at10000.live.p99OfCalm', atMost: 2 },
+  { name: 'live p99 beside a backfill of 100k, of calm', at: 'backfill.at100000.live.p99OfCalm', atMost: 2 },
+  { name: 'live p99 beside a backfill of 1M, of calm', at: 'backfill.at1000000.live.p99OfCalm', atMost: 2 },
   { name: 'one change at 1M against 10k entities, ratio', at: 'scale.ratioOfMedians', atMost: 1.2 },
+  { name: 'p99 to the label beside a backfill, of that without', at: 'changing.unchanging.p99ToCalm.label', atMost: 2 },
+  { name: 'the same where every value changes', at: 'changing.changing.p99ToCalm.label', atMost: 2 },
+  {
+    name: 'p99 to the feature row beside a backfill, of that without',
+    at: 'changing.unchanging.p99ToCalm.features',
+    atMost: 2,
+  },
+  { name: 'the same where every value changes, feature row', at: 'changing.changing.p99ToCalm.features', atMost: 2 },
 ]
 
 export interface TargetResult {

@@ -124,6 +124,7 @@ export const winRate = defineFeature({
   version: 1,
   type: 'number',
   description: 'Deals won as a share of deals closed; null before the first closes',
+  expect: { min: 0, max: 1, otherwise: 'block' },
   inputs: { won: wonDeals, open: openDeals, all: dealCount },
   compute: ({ won, open, all }) => {
     if (won === null || open === null || all === null || all === open) return null

@@ -143,7 +143,40 @@ create table rescore.definition (
   hash text not null,
   changed_in_epoch integer not null,
   deployed_at timestamptz not null default clock_timestamp(),
+  -- `hash` is of the code the version was deployed with; this of the code deployed last under it, null where it is the same.
+  edited_hash text,
   primary key (entity, feature)
+);
+
+-- Other code under a version that gives the same values, as somebody has said.
+create table rescore.equivalent (
+  entity text not null,
+  feature text not null,
+  version integer not null,
+  hash text not null,
+  marked_by text not null,
+  marked_at timestamptz not null default clock_timestamp(),
+  primary key (entity, feature, version, hash)
+);
+
+-- Features gone from the deployed definitions whose column is still there; `rescore prune` drops it.
+create table rescore.removed_feature (
+  entity text not null,
+  feature text not null,
+  version integer not null,
+  removed_at timestamptz not null default clock_timestamp(),
+  primary key (entity, feature)
+);
+
+-- Sets of definitions as they were deployed, each once. What was replaced is not deployed again unasked: it would be a
+-- process of an older release that was started once more.
+create table rescore.release (
+  kind text not null check (kind in ('features', 'models')),
+  fingerprint text not null,
+  deployed_at timestamptz not null default clock_timestamp(),
+  -- null: the one that is deployed
+  replaced_at timestamptz,
+  primary key (kind, fingerprint)
 );
 
 create table rescore.model_definition (
@@ -157,8 +190,10 @@ create table rescore.model_definition (
 
 -- Append-only: changed values only; valid from valid_at until the next row of the same key.
 -- json, not jsonb: written with every change and read by key only, and jsonb costs as much again to write.
+-- By month of recorded_at (UTC); months are added ahead by the service, and what finds none waits in the default one.
+create sequence rescore.feature_history_id;
 create table rescore.feature_history (
-  id bigint generated always as identity,
+  id bigint not null default nextval('rescore.feature_history_id'),
   entity text not null,
   key text not null,
   -- {"feature": {"from": .., "to": ..}}, without "from" in an insert; null for a row deleted
@@ -170,7 +205,52 @@ create table rescore.feature_history (
   snap_lsn pg_lsn not null,
   valid_at timestamptz not null,
   recorded_at timestamptz not null default clock_timestamp(),
-  primary key (entity, key, id)
+  primary key (entity, key, id, recorded_at)
+) partition by range (recorded_at);
+create table rescore.feature_history_default partition of rescore.feature_history default;
+alter sequence rescore.feature_history_id owned by rescore.feature_history.id;
+
+-- What is kept of rows that were older than the rule: of each key those that still told something then, without what had
+-- been said anew since.
+create table rescore.feature_base (
+  entity text not null,
+  key text not null,
+  -- Of the newest row folded in: later ones of the key are in the history.
+  id bigint not null,
+  -- [{"op", "valid_at", "recorded_at", "values": {"feature": value}}] in the order they were written, times as they were
+  steps json not null,
+  epoch integer not null,
+  snap_lsn pg_lsn not null,
+  valid_at timestamptz not null,
+  recorded_at timestamptz not null,
+  primary key (entity, key)
+);
+
+-- Everything there is of the past, in the order of id: what readers go by.
+create view rescore.feature_past as
+  select id, entity, key, 'base'::text as op, null::json as changed, steps, '[]'::json as causes, 0 as cause_count, epoch,
+    snap_lsn, valid_at, recorded_at from rescore.feature_base
+  union all
+  select id, entity, key, op, changed, null::json, causes, cause_count, epoch, snap_lsn, valid_at, recorded_at
+  from rescore.feature_history;
+
+-- The first instant at which what was known can still be told; moved before anything is folded.
+create table rescore.history_kept (
+  entity text primary key,
+  kept_from timestamptz not null,
+  moved_at timestamptz not null default clock_timestamp()
+);
+
+-- The last run of the rule. One row.
+create table rescore.history_run (
+  id boolean primary key default true check (id),
+  began_at timestamptz not null,
+  -- Of the last run that came to its end, as the next two.
+  ended_at timestamptz,
+  rows_folded bigint not null default 0,
+  dropped text[] not null default '{}',
+  -- Why it could not do all of it; the next run goes on.
+  error text
 );
 
 create table rescore.classification (
@@ -195,9 +275,10 @@ create table rescore.classification (
   primary key (key, model)
 ) with (fillfactor = 80);
 
--- What a score was made from is the feature history of its entity up to features_lsn.
+-- What a score was made from is the feature history of its entity up to features_lsn. By month of scored_at (UTC).
+create sequence rescore.classification_history_id;
 create table rescore.classification_history (
-  id bigint generated always as identity,
+  id bigint not null default nextval('rescore.classification_history_id'),
   model text not null,
   entity text not null,
   key text not null,
@@ -211,8 +292,34 @@ create table rescore.classification_history (
   features_lsn pg_lsn not null,
   source_at timestamptz,
   scored_at timestamptz not null default clock_timestamp(),
-  primary key (entity, key, id)
+  primary key (entity, key, id, scored_at)
+) partition by range (scored_at);
+create table rescore.classification_history_default partition of rescore.classification_history default;
+alter sequence rescore.classification_history_id owned by rescore.classification_history.id;
+
+-- Each model's last word from before the first instant that is kept, as it was.
+create table rescore.classification_base (
+  entity text not null,
+  key text not null,
+  model text not null,
+  id bigint not null,
+  label text not null,
+  probability double precision not null,
+  model_version text not null,
+  artifact_hash text not null,
+  features_lsn pg_lsn not null,
+  source_at timestamptz,
+  scored_at timestamptz not null,
+  primary key (entity, key, model)
 );
+
+create view rescore.classification_past as
+  select id, model, entity, key, 'base'::text as op, null::text as from_label, null::double precision as from_probability,
+    label as to_label, probability as to_probability, model_version, artifact_hash, features_lsn, source_at, scored_at
+  from rescore.classification_base
+  union all
+  select id, model, entity, key, op, from_label, from_probability, to_label, to_probability, model_version, artifact_hash,
+    features_lsn, source_at, scored_at from rescore.classification_history;
 
 -- Entities whose features cannot be computed: kept aside with the reason, healed by the next change of an input.
 -- Stored values stay as they last were and are not vouched for while the row is here.

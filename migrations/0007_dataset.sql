@@ -8,6 +8,9 @@ create table rescore.dataset (
   manifest json not null,
   -- Of the manifest, and so of every file it names.
   sha256 text not null,
+  -- A path, or s3://bucket/prefix.
   folder text not null,
+  -- How the bucket was reached: endpoint, region, addressing. No secrets. Null for a path.
+  s3 jsonb,
   created_at timestamptz not null default clock_timestamp()
 );

@@ -10,6 +10,7 @@ import { pathToFileURL } from 'node:url'
 import { z } from 'zod'
 import type { ProjectConfig } from './define/index.ts'
 import { RescoreError } from './errors.ts'
+import { readCode } from './graph/code/code.ts'
 
 const identifier = z
   .string()
@@ -95,5 +96,5 @@ export async function loadProject(folder: string): Promise<ProjectConfig> {
     throw invalid(error instanceof Error ? error.message : String(error), error)
   }
   if (!isProjectConfig(loaded.default)) throw invalid('it has no default export made by defineConfig.')
-  return loaded.default
+  return { ...loaded.default, code: readCode(file, loaded.default) }
 }

@@ -48,12 +48,16 @@ export const BUGS = [
   'erase-in-flight-forgotten',
   /** A piece of a backfill is taken off the list before it is done. */
   'chunk-before-work',
+  /** A change that finds the values computed silently already leaves them unscored. */
+  'silence-outlives-changes',
   /** How far a Debezium connector has come is held against ends of its topics from before. */
   'ends-of-before',
   /** Of a feature whose timer has fired the next is not written. */
   'timer-forgotten',
   /** A value written down later for a time before is taken for known then. */
   'late-corrections-leak',
+  /** A value that is to be held back is stored, and readers see it. */
+  'blocked-value-read',
 ] as const
 export type Bug = (typeof BUGS)[number]
 

@@ -2,6 +2,7 @@
  * How a process of many parts ends, and what its parts tell.
  * Invariant: all parts have ended before anything they use is closed or given up, and nothing ends silently.
  */
+import { hostname } from 'node:os'
 import type { Backfill } from './backfill/job.ts'
 import { BackfillLane } from './backfill/lane.ts'
 import type { BudgetBook } from './connect/budget.ts'
@@ -11,6 +12,7 @@ import type { Pool } from './db/pool.ts'
 import type { Connector } from './define/index.ts'
 import { asError } from './errors.ts'
 import type { Graph } from './graph/graph.ts'
+import { type KeeperOptions, keepHistory } from './history/keeper.ts'
 import type { Clock } from './log/clock.ts'
 import type { Lane } from './log/lane.ts'
 import type { Report } from './log/stage.ts'
@@ -18,6 +20,7 @@ import type { Health } from './observe/health.ts'
 import type { Metrics } from './observe/metrics.ts'
 import type { RecomputeStage } from './recompute/stage.ts'
 import { FeatureTally } from './recompute/tally.ts'
+import { isSuperseded } from './superseded.ts'
 import { TimerLane } from './timer/lane.ts'
 import type { Upcoming } from './timer/upcoming.ts'
 
@@ -82,7 +85,9 @@ export async function finish(parts: readonly RunningPart[], ending: Ending): Pro
           return
         }
         first = error
-        health.failed(name, error)
+        // Other definitions are deployed: nothing of this process is broken.
+        if (isSuperseded(error)) health.set(name, 'ended', `${error.code}: ${error.message}`)
+        else health.failed(name, error)
         failure.abort(first)
       }
     }),
@@ -110,6 +115,11 @@ export function watchConnectors(metrics: Metrics, connectors: readonly Connector
   }
 }
 
+/** The histories kept in shape. */
+export function historyPart(options: Pick<KeeperOptions, 'url' | 'pool' | 'rule' | 'signal' | 'log'>): RunningPart {
+  return { name: 'history', ended: keepHistory(options) }
+}
+
 interface LaneParts {
   readonly pool: Pool
   readonly graph: Graph
@@ -118,14 +128,19 @@ interface LaneParts {
   readonly clock: Clock | undefined
   /** Told by the stage objects of this process. */
   readonly upcoming: Upcoming
+  /** Default: host and number of this process. */
+  readonly worker?: string | undefined
 }
 
 /** What a recompute stage does beside changes: timers first, then backfills. A job that cannot go on is told, and kept. */
 export function lanesOf(parts: LaneParts, stage: RecomputeStage): readonly Lane[] {
-  const { pool, graph, log, report, clock, upcoming } = parts
+  const { pool, graph, log, report, clock, upcoming, worker = `${hostname()} ${process.pid}` } = parts
   const onError = ({ message }: Error, { id }: Backfill) =>
     log.warn({ error: message, backfill: String(id) }, 'A backfill has failed.')
-  return [new TimerLane({ pool, stage, upcoming, report, clock }), new BackfillLane({ pool, graph, stage, onError })]
+  return [
+    new TimerLane({ pool, stage, upcoming, report, clock }),
+    new BackfillLane({ pool, graph, worker, stage, onError }),
+  ]
 }
 
 /** Counts for the stage objects of a process, and the part that writes them down. */

@@ -13,6 +13,7 @@ import { prepareDeliveries } from './deliver/prepare.ts'
 import { capturedTables, featureTables, filledTables } from './graph/captured-tables.ts'
 import type { Graph } from './graph/graph.ts'
 import { pathColumns } from './graph/path-columns.ts'
+import { ensureMonths, readNow } from './history/partitions.ts'
 import type { Stage } from './log/stage.ts'
 import { emitBarrier } from './log/stage-position.ts'
 import type { ServiceOptions } from './service.ts'
@@ -25,6 +26,7 @@ const POSITIONS = 'rescore.stage_position'
 export async function prepareService(pool: Pool, options: ServiceOptions, graph: Graph, stages: readonly Deployable[]) {
   const { config, slot, publication } = options
   await migrate(pool)
+  await ensureMonths(pool, await readNow(pool))
   for (const connector of config.connectors) {
     await prepareConnector({ pool, connector, foreignKeys: pathColumns(graph) })
   }

@@ -19,6 +19,7 @@ import { compileGraph } from './graph/compile.ts'
 import type { Graph } from './graph/graph.ts'
 import { pathColumns } from './graph/path-columns.ts'
 import { valueColumns } from './graph/value-columns.ts'
+import { ruleOf } from './history/rule.ts'
 import type { Clock } from './log/clock.ts'
 import { EmbeddedLog } from './log/embedded/embedded-log.ts'
 import type { Report } from './log/stage.ts'
@@ -31,7 +32,15 @@ import { outsideParts } from './outside.ts'
 import { createRecomputeStage, type RecomputeStage } from './recompute/stage.ts'
 import { loadModels, type ModelSet } from './score/registry.ts'
 import { createScoreStage, type ScoreStage } from './score/stage.ts'
-import { finish, keepLease, lanesOf, type RunningPart, tallying, watchConnectors } from './service-parts.ts'
+import {
+  finish,
+  historyPart,
+  keepLease,
+  lanesOf,
+  type RunningPart,
+  tallying,
+  watchConnectors,
+} from './service-parts.ts'
 import { prepareService } from './service-prepare.ts'
 import { Upcoming } from './timer/upcoming.ts'
 
@@ -47,6 +56,8 @@ export interface ServiceOptions {
   /** Reading an undeclared input throws: development and tests. */
   readonly strict?: boolean
   readonly faults?: Faults | undefined
+  /** Definitions and models that are older than the deployed ones are meant, and deployed. */
+  readonly isRollback?: boolean
   /** Entries a stage takes at once. Default 5,000 for recompute, 1,000 for score. */
   readonly maxEntries?: number
   /** Told how the parts are. */
@@ -127,7 +138,8 @@ async function wire(
   graph: Graph,
   models: ModelSet,
 ) {
-  const { url, config, signal, log, strict = false, faults, maxEntries, metrics, clock } = options
+  const { url, config, signal, log, strict = false, isRollback, faults, maxEntries, metrics, clock } = options
+  const rule = ruleOf(config.history, graph.entities.keys())
   const withFaults = faults === undefined ? {} : { faults }
   let status: StageStatusWriter | null = null
   const report: Report = (event) => {
@@ -137,8 +149,9 @@ async function wire(
   }
   const { tally, run: runTally } = tallying({ pool, graph, signal, log })
   const upcoming = new Upcoming()
-  const recompute = createRecomputeStage({ graph, report, strict, tally, onTimer: upcoming.note, ...config.backfill })
-  const score = createScoreStage({ graph, models, report })
+  const onTimer = upcoming.note
+  const recompute = createRecomputeStage({ graph, report, strict, isRollback, tally, onTimer, ...config.backfill })
+  const score = createScoreStage({ graph, models, report, isRollback })
   await prepareService(pool, options, graph, [recompute, score])
   // Of all stages before any runs: who waits for the reflected position must not see only some of them.
   for (const stage of [recompute, score]) await ensurePosition(pool, stage.name)
@@ -219,6 +232,7 @@ async function wire(
     },
     { name: 'status', ended: status.run(signal) },
     runTally(),
+    historyPart({ url, pool, rule, signal, log }),
     ...config.connectors.map((connector) => ({
       name: `connector ${connector.name}`,
       ended: superviseConnector({ ...connectors, connector }),

@@ -19,6 +19,8 @@ import { capturedTables, filledTables } from './graph/captured-tables.ts'
 import { compileGraph } from './graph/compile.ts'
 import type { Graph } from './graph/graph.ts'
 import { pathColumns } from './graph/path-columns.ts'
+import { ensureMonths, readNow } from './history/partitions.ts'
+import { ruleOf } from './history/rule.ts'
 import { withAdmin } from './log/kafka/admin.ts'
 import { beginAtEnds } from './log/kafka/beginning.ts'
 import { createKafka } from './log/kafka/client.ts'
@@ -35,10 +37,11 @@ import { Metrics } from './observe/metrics.ts'
 import type { StageStatusWriter } from './observe/stage-status.ts'
 import { createRecomputeStage } from './recompute/stage.ts'
 import { loadModels, type ModelSet } from './score/registry.ts'
-import { finish, keepLease, type RunningPart, tallying } from './service-parts.ts'
+import { finish, historyPart, keepLease, type RunningPart, tallying } from './service-parts.ts'
 import type { AnyStage, SharedProcess, SharedServiceOptions } from './shared-process.ts'
 import { runCapture, runConnectors, untilCaptured, watchDebezium } from './shared-roles.ts'
 import { isByDebezium, openRecompute, openScore, stageTopics, statusWriter } from './shared-stages.ts'
+import { watchDefinitions } from './superseded.ts'
 
 export { PARTS, type Part } from './shared-process.ts'
 
@@ -102,6 +105,7 @@ async function wire(
   models: ModelSet,
 ) {
   const { kafka: settings, signal, log, parts, health, metrics = new Metrics() } = options
+  const rule = ruleOf(options.config.history, graph.entities.keys())
   const owner = options.owner ?? `${hostname()} ${process.pid}`
   let status: StageStatusWriter | null = null
   const { tally, run: runTally } = tallying({ pool, graph, signal, log })
@@ -136,13 +140,16 @@ async function wire(
   status = statusWriter(shared, owner, waiting)
   for (const name of opened.keys()) health.set(name, 'starting', 'waits for capture, then for its consumer group')
   health.set('status', 'running')
+  health.set('definitions', 'running')
+  const scored = parts.has('score') ? models.models : null
   // Before any part runs: what fails here must leave none behind.
   const connecting = parts.has('connect') ? await runConnectors(shared) : []
   const captured = untilCaptured(shared)
   const onTopicsError = (error: Error) => log.warn({ error: error.message }, 'The topics could not be looked at.')
   const running: readonly RunningPart[] = [
     { name: 'status', ended: status.run(signal) },
-    ...(parts.has('recompute') ? [runTally()] : []),
+    { name: 'definitions', ended: watchDefinitions({ pool, graph, models: scored }, signal) },
+    ...(parts.has('recompute') ? [runTally(), historyPart({ url: options.url, pool, rule, signal, log })] : []),
     { name: 'topics', ended: watchTopics({ ...watchedTopics(shared), signal, onError: onTopicsError }) },
     ...[...opened].map(([name, stage]) => ({ name, ended: captured.then(() => stage.run()) })),
     ...(isByDebezium(options.config) ? [watchDebezium(shared)] : parts.has('capture') ? [runCapture(shared)] : []),
@@ -196,6 +203,7 @@ function watchedTopics({ pool, graph, options }: Pick<SharedProcess, 'pool' | 'g
 async function prepare({ options, pool, graph, kafka, carrier }: SharedProcess): Promise<void> {
   const { config, kafka: settings, log, publication, signal } = options
   await migrate(pool)
+  await ensureMonths(pool, await readNow(pool))
   await refuseOtherCarrier(pool, carrier)
   for (const connector of config.connectors) {
     await prepareConnector({ pool, connector, foreignKeys: pathColumns(graph) })
@@ -203,7 +211,14 @@ async function prepare({ options, pool, graph, kafka, carrier }: SharedProcess):
   const watched = { publication: isByDebezium(config) ? null : publication, filled: filledTables(config) }
   await assertWatchable(pool, graph.tables, watched)
   // Capture and scoring need the feature tables whether or not a worker has made them yet.
-  const recompute = createRecomputeStage({ graph, report: () => undefined, strict: false, ...config.backfill })
+  const { isRollback } = options
+  const recompute = createRecomputeStage({
+    graph,
+    report: () => undefined,
+    strict: false,
+    isRollback,
+    ...config.backfill,
+  })
   await whileHeld(pool, recompute.name, () => recompute.deploy(pool))
   await prepareDeliveries(pool, graph, config.deliver ?? [])
   const { rows } = await pool.query<{ topic: string }>(

@@ -6,6 +6,7 @@
 import type { ProjectConfig } from './define/index.ts'
 import { featureTables } from './graph/captured-tables.ts'
 import type { Graph } from './graph/graph.ts'
+import { SILENCED_BY } from './graph/silenced.ts'
 import { openKafkaStage, type RunningKafkaStage } from './log/kafka/consume-stage.ts'
 import { groupId, topicName } from './log/kafka/topics.ts'
 import type { Lane } from './log/lane.ts'
@@ -98,7 +99,10 @@ export function openRecompute(shared: SharedProcess): Promise<RunningKafkaStage>
   )
   return openStage(shared, 'recompute', {
     createStage: create,
-    lanes: lanesOf({ pool, graph, log: options.log, report, clock: options.clock, upcoming }, create()),
+    lanes: lanesOf(
+      { pool, graph, log: options.log, report, clock: options.clock, upcoming, worker: options.owner },
+      create(),
+    ),
     kindOf: (table, column) => tables.get(table)?.columns[column]?.kind,
     isFollowed: true,
   })
@@ -106,12 +110,16 @@ export function openRecompute(shared: SharedProcess): Promise<RunningKafkaStage>
 
 export function openScore(shared: SharedProcess): Promise<RunningKafkaStage> {
   const { graph, models, report } = shared
+  const { isRollback } = shared.options
   const keys = new Map(
     [...graph.entities.values()].map((node) => [node.featureTable, node.entity.table.columns[node.key]?.kind]),
   )
   return openStage(shared, 'score', {
-    createStage: remembering(shared, () => createScoreStage({ graph, models, report })),
-    kindOf: (table, column) => (column === 'key' ? keys.get(table) : undefined),
+    createStage: remembering(shared, () => createScoreStage({ graph, models, report, isRollback })),
+    kindOf: (table, column) => {
+      if (column === SILENCED_BY && keys.has(table)) return 'bigint'
+      return column === 'key' ? keys.get(table) : undefined
+    },
     isFollowed: false,
   })
 }

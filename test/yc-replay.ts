@@ -3,43 +3,16 @@
  * changes are replayed as CRM edits, inserts and deletions. After each date everything stored equals a recompute from
  * scratch, hardly anything more was computed than inputs moved, and a second look at the portal writes nothing.
  *
- * The data are not in the repository: without ../shared the tests are skipped with a notice. RESCORE_YC_MONTHS says how
- * many dates are replayed (default 6; `all` by npm run test:yc). Figures go to the folder figures.
+ * RESCORE_YC_MONTHS says how many dates are replayed (default 6; `all` by npm run test:yc). Figures go to the folder
+ * figures.
  */
-import { existsSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
 import { expect } from 'vitest'
-import { hubspot } from '../connectors/hubspot/index.ts'
-import * as company from '../features/company.ts'
-import { growth } from '../models/growth/model.ts'
-import { risk } from '../models/risk/model.ts'
-import { BudgetBook } from '../src/connect/budget.ts'
-import { runPass } from '../src/connect/pass.ts'
-import { prepareConnector } from '../src/connect/runner.ts'
-import { defineConfig } from '../src/define/index.ts'
 import { compileGraph } from '../src/graph/compile.ts'
-import { pathColumns } from '../src/graph/path-columns.ts'
 import { verify } from '../src/observe/verify.ts'
 import { waitUntilReflected } from '../src/observe/wait.ts'
 import { loadModels } from '../src/score/registry.ts'
-import { applyYcChange, loadYcPortal, startSimulator, ycChanges } from './simulator/index.ts'
 import type { TestDatabase } from './support/pg.ts'
-
-const DATA = resolve(import.meta.dirname, '../../shared/data/yc')
-const FIGURES = resolve(import.meta.dirname, '../figures')
-const HOUR_MS = 3_600_000
-/** Null, or why the run cannot be made here; printed once. */
-export function missingYcData(file: string): string | null {
-  if (existsSync(DATA)) return null
-  const reason = `${DATA} is not there (real data, not in the repository)`
-  process.stderr.write(`${file} is skipped: ${reason}.\n`)
-  return reason
-}
-
-const wanted = process.env.RESCORE_YC_MONTHS ?? '6'
-
-export const ycConfig = defineConfig({ features: [company], models: [growth, risk] })
+import { COMPANIES, openYc, saveFigures, wantedDates, ycConfig } from './yc-portal.ts'
 
 type Cells = ReadonlyMap<string, unknown>
 
@@ -105,39 +78,11 @@ export async function replayYc({
   figures: name,
 }: YcRun): Promise<void> {
   await using models = await loadModels(ycConfig.models)
-  const portal = await loadYcPortal(DATA, { seed: 1 })
-  await using simulator = await startSimulator({ portal, rateLimits: false })
-  const connector = hubspot({
-    accessToken: simulator.token,
-    baseUrl: simulator.url,
-    callsPer10s: 1_000_000,
-    searchesPerSecond: 1_000_000,
-  })
+  await using yc = await openYc(database)
   const graph = compileGraph(ycConfig)
-  await prepareConnector({ pool: database.pool, connector, foreignKeys: pathColumns(graph) })
-  const stop = new AbortController()
-  const { signal } = stop
   const warnings: object[] = []
-  const log = {
-    info: () => undefined,
-    warn: (fields: object, message: string) => void warnings.push({ message, ...fields }),
-  }
   const service = await start((fields, message) => void warnings.push({ message, ...fields }))
-  const budgets = new BudgetBook()
-  /** One pass of every stream at the portal's time. @returns rows written */
-  const readAll = async (): Promise<number> => {
-    let written = 0
-    for (const stream of connector.streams) {
-      const landed = await runPass(
-        { pool: database.pool, connector, signal, log, clock: portal.clock },
-        stream,
-        budgets,
-      )
-      expect(landed.rejected).toBe(0)
-      written += landed.written
-    }
-    return written
-  }
+  const { signal } = new AbortController()
   const settled = () => waitUntilReflected({ url: database.url, timeoutMs, signal })
   const check = async () => {
     const report = await verify({
@@ -155,27 +100,22 @@ export async function replayYc({
 
   try {
     const startedMs = performance.now()
-    const loaded = await readAll()
+    const loaded = await yc.readAll()
     const loadMs = performance.now() - startedMs
     await settled()
     const classifiedMs = performance.now() - startedMs
     const first = await check()
-    expect(first.entities).toBe(4_051)
-    expect(first.classifications).toBe(2 * 4_051)
+    expect(first.entities).toBe(COMPANIES)
+    expect(first.classifications).toBe(2 * COMPANIES)
 
-    const days = await ycChanges(DATA)
-    const replayed = wanted === 'all' ? days : days.slice(0, Number(wanted))
     const months = []
-    for (const day of replayed) {
+    for (const day of wantedDates(yc.days, 6)) {
       const before = await derived(database)
       const historyBefore = await lastHistory(database)
       const counted = service.counters()
-      portal.clock.set(day.atMs)
-      for (const change of day.changes) applyYcChange(portal, change)
-      // The search index lags by up to a minute, and so does the delayed lane.
-      portal.clock.advance(HOUR_MS)
+      yc.apply(day)
       const dayStartedMs = performance.now()
-      const rowsLanded = await readAll()
+      const rowsLanded = await yc.readAll()
       await settled()
       const seconds = (performance.now() - dayStartedMs) / 1_000
       const now = service.counters()
@@ -197,22 +137,19 @@ export async function replayYc({
       const moves = await movesSince(database, historyBefore)
       if (writesOnce) expect(moves, day.date).toBe(movedCells(before, after, 'company'))
       else expect(moves, day.date).toBeGreaterThanOrEqual(movedCells(before, after, 'company'))
-      expect(await readAll(), `${day.date}: a second look`).toBe(0)
+      expect(await yc.readAll(), `${day.date}: a second look`).toBe(0)
       await check()
     }
-    expect(warnings).toEqual([])
-    expect(simulator.errors).toEqual([])
-    await mkdir(FIGURES, { recursive: true })
-    const summary = {
+    expect([...warnings, ...yc.warnings]).toEqual([])
+    expect(yc.errors).toEqual([])
+    await saveFigures(name, {
       companies: first.entities,
       rowsLoaded: loaded,
       loadSeconds: loadMs / 1_000,
       classifiedSeconds: classifiedMs / 1_000,
       months,
-    }
-    await writeFile(join(FIGURES, name), `${JSON.stringify(summary, null, 2)}\n`)
+    })
   } finally {
-    stop.abort()
     await service.stop()
   }
 }

@@ -3,7 +3,8 @@ import { expect, test } from 'vitest'
 import { startWorker, type Worker } from './kafka/shared.ts'
 import { describeKafka, kafkaSettings } from './support/kafka/kafka.ts'
 import { createTestDatabase } from './support/pg.ts'
-import { missingYcData, replayYc, ycConfig } from './yc-replay.ts'
+import { missingYcData, ycConfig } from './yc-portal.ts'
+import { replayYc } from './yc-replay.ts'
 
 /** What sharing itself brings now and then, and is repeated: rows in another worker's hands, partitions shared out again. */
 const REPEATED = ['LOG_KEYS_HELD', 'LOG_KAFKA_REBALANCE']

@@ -2,7 +2,8 @@
 import { test } from 'vitest'
 import { startService } from '../src/service.ts'
 import { createTestDatabase } from './support/pg.ts'
-import { missingYcData, replayYc, ycConfig } from './yc-replay.ts'
+import { missingYcData, ycConfig } from './yc-portal.ts'
+import { replayYc } from './yc-replay.ts'
 
 const missing = missingYcData('yc.pg.test.ts')
 

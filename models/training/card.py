@@ -24,21 +24,16 @@ def span(pair, digits=3):
     return f'{pair[0]:.{digits}f} to {pair[1]:.{digits}f}'
 
 
-def card(name, f):
-    w, flagged = WORDS[name], f['flagged']
+def figures(f, left_out=''):
+    flagged = f['flagged']
+    unseen = f['unseen']
+    alone = f"{unseen['auc']:.3f} | {span(unseen['auc_interval'])}" if unseen['auc'] is not None else 'too few | '
     bins = '\n'.join(f"| {k + 1} | {b['rows']} | {b['predicted']:.1%} | {b['observed']:.1%} |" for k, b in enumerate(f['calibration']))
     weights = ', '.join(f'{n} {v:+.2f}' for n, v in sorted(f['weights'].items(), key=lambda item: -abs(item[1])))
-    return f'''# Model card: {name}
-
-{w['question']}
-
-Logistic regression over {len(f['weights'])} features (median for missing numbers, standardised; all inside the ONNX file), trained
-on values rounded to float32 from a public directory of early-stage companies, {f['train']['first']} to 2025-07-15. {w['judgement']}
-
-## Figures
+    return f'''## Figures
 
 From figures.json, which train.py writes. Split by time: no label window of the training rows reaches into the test
-period. Companies removed without a reason are left out. Intervals: 95 %, bootstrap over companies.
+period. {left_out}Intervals: 95 %, bootstrap over companies.
 
 | | training | test |
 |---|---|---|
@@ -49,7 +44,7 @@ period. Companies removed without a reason are left out. Intervals: 95 %, bootst
 | on the test period | | interval |
 |---|---|---|
 | AUC | {f['auc']:.3f} | {span(f['auc_interval'])} |
-| AUC, companies unseen in training ({f['unseen']['companies']}) | {f['unseen']['auc']:.3f} | {span(f['unseen']['auc_interval'])} |
+| AUC, companies unseen in training ({unseen['companies']}) | {alone} |
 | PR-AUC (base rate {f['test']['base_rate']:.3f}) | {f['pr_auc']:.3f} | |
 | Brier skill against the base rate | {f['brier_skill']:+.1%} | {f['brier_skill_interval'][0]:+.1%} to {f['brier_skill_interval'][1]:+.1%} |
 
@@ -60,7 +55,19 @@ precision {flagged['precision']:.1%}, recall {flagged['recall']:.1%}. Split at r
 |---|---|---|---|
 {bins}
 
-Standardised weights: {weights}.
+Standardised weights: {weights}.'''
+
+
+def card(name, f):
+    w = WORDS[name]
+    return f'''# Model card: {name}
+
+{w['question']}
+
+Logistic regression over {len(f['weights'])} features (median for missing numbers, standardised; all inside the ONNX file), trained
+on values rounded to float32 from a public directory of early-stage companies, {f['train']['first']} to 2025-07-15. {w['judgement']}
+
+{figures(f, 'Companies removed without a reason are left out. ')}
 
 ## What it cannot know
 
@@ -85,9 +92,36 @@ The last line holds the Python features against the TypeScript ones: 268,772 val
 '''
 
 
+def of_dataset(spec, f):
+    """The card of a model that was trained on a data set."""
+    on = f['trained_on']
+    definitions = ', '.join(f"{d['feature']} v{d['version']} ({d['hash'][:12]})" for d in on['definitions'])
+    return f'''# Model card: {spec['name']} {spec['version']}
+
+Classes: {', '.join(spec['classes'])}. Logistic regression over {len(f['weights'])} features (median for missing numbers, standardised; all
+inside the ONNX file), trained on values rounded to float32.
+
+Trained on the data set `{on['dataset']}`, sha256 `{on['sha256']}`: `rescore dataset show {on['dataset']}`.
+Definitions: {definitions}.
+
+{figures(f)}
+
+## What it cannot know
+
+- What the list did not ask for: entities, times and labels are those of the data set.
+- Values are those that were known at each time, computed by whatever version stood then; the versions above are those that were
+  deployed when the data set was made.
+
+## Make it again
+
+    python models/{spec['name']}/train.py --dataset FOLDER_OR_S3/{on['dataset']} --version {spec['version']} \\
+      --train-until {spec['train_until']} --test-from {spec['test_from']} --test-until {spec['test_until']}
+'''
+
+
 if __name__ == '__main__':
     for name in WORDS:
-        with open(os.path.join(MODELS, name, 'figures.json'), encoding='utf-8') as figures:
-            text = card(name, json.load(figures))
+        with open(os.path.join(MODELS, name, 'figures.json'), encoding='utf-8') as source:
+            text = card(name, json.load(source))
         with open(os.path.join(MODELS, name, 'MODEL_CARD.md'), 'w', encoding='utf-8') as out:
             out.write(text)

@@ -19,6 +19,10 @@ export interface BackfillRequest extends Scope {
   /** `column`, `column asc` or `column desc`; null: key order. */
   readonly priority: string | null
   readonly rate: number | null
+  /** Default false. */
+  readonly isSilent?: boolean
+  /** Default: nobody said. */
+  readonly askedBy?: string | null
 }
 
 export const KEYS_PER_CHUNK = 500
@@ -81,7 +85,7 @@ async function cutList(client: Client, node: EntityNode, request: BackfillReques
     request.ids === null ? [epoch, id] : [epoch, id, [...request.ids]],
   )
   await client.query(
-    `update rescore.backfill set is_cut = true, is_total_exact = true,
+    `update rescore.backfill set is_cut = true, is_listed = true, is_total_exact = true,
        total = (select coalesce(sum(cardinality(keys)), 0) from rescore.backfill_chunk where backfill = $1)
      where id = $1`,
     [id],
@@ -125,8 +129,10 @@ export async function createBackfill(
   return withTransaction(pool, {}, async (client) => {
     const { rows } = await client.query<{ id: bigint }>(
       `insert into rescore.backfill
-         (entity, features, policy, reason, condition, priority, rate, state, total, is_total_exact, started_at)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, case when $8 = 'running' then clock_timestamp() end)
+         (entity, features, policy, reason, condition, priority, rate, state, total, is_total_exact, is_silent, asked_by,
+          started_at, before_at, noted_at)
+       select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, u.at, u.at, u.at
+       from (select case when $8 = 'running' then clock_timestamp() end as at) as u
        returning id`,
       [
         node.entity.name,
@@ -139,6 +145,8 @@ export async function createBackfill(
         state,
         total.count,
         total.isExact,
+        request.isSilent ?? false,
+        request.askedBy ?? null,
       ],
     )
     const id = rows[0]?.id ?? 0n

@@ -16,6 +16,7 @@ import {
 } from '../db/pool.ts'
 import { asError, RescoreError } from '../errors.ts'
 import type { EntityNode } from '../graph/graph.ts'
+import { SILENCED_BY } from '../graph/silenced.ts'
 import type { Policy } from './job.ts'
 
 export interface Scope {
@@ -30,13 +31,17 @@ function policySql(node: EntityNode, { policy, features }: Scope): string {
   const key = `e.${quoteIdent(node.key)}`
   const stored = `from ${quoteTable(node.featureTable)} f where f.key = ${key}`
   if (policy === 'all') return 'true'
-  if (policy === 'failed')
-    return `exists (select from rescore.quarantine q where q.entity = '${node.entity.name}' and q.key = ${key}::text)`
+  if (policy === 'failed') {
+    const about = (alias: string) => `${alias}.entity = '${node.entity.name}' and ${alias}.key = ${key}::text`
+    return `(exists (select from rescore.quarantine q where ${about('q')})
+      or exists (select from rescore.violation v where ${about('v')} and v.effect = 'held'))`
+  }
   if (policy === 'missing') {
     const named = features.length > 0 ? features : node.features.map(({ feature }) => feature.name)
     const hasAll = named.map((name) => `f.${quoteIdent(name)} is not null`).join(' and ')
     return `not exists (select ${stored} and ${hasAll})`
   }
+  if (policy === 'silenced') return `exists (select ${stored} and f.${SILENCED_BY} is not null)`
   return `not exists (select ${stored} and f.epoch >= $1)`
 }
 
@@ -67,21 +72,39 @@ export interface Count {
 
 const COUNT_WITHIN_MS = 5_000
 
-/** PostgreSQL's own words, which name the column or the place. */
-function refused(condition: string, error: Error): RescoreError {
-  const hint = 'hint' in error && typeof error.hint === 'string' ? ` ${error.hint}` : ''
+const UNDEFINED_COLUMN = '42703'
+const SYNTAX = '42601'
+const MISMATCH = '42804'
+
+/** What stands behind the condition in the statement is not the user's. */
+function wordsOf(condition: string, text: string, error: Error): string {
+  const at = 'position' in error ? Number(error.position) - 1 - text.indexOf(condition) : 0
+  if (sqlState(error) === SYNTAX && at >= condition.length) return 'it ends too early'
+  if (sqlState(error) === MISMATCH && error.message.startsWith('COALESCE')) return 'it is not true or false of a row'
+  const hint = 'hint' in error && typeof error.hint === 'string' ? ` ${error.hint.replaceAll('"e.', '"')}` : ''
+  return `${error.message}.${hint}`.replace(/\.$/, '')
+}
+
+/** PostgreSQL's own words, which name the column or the place. @param text the statement it was part of */
+function refused(node: EntityNode, condition: string, text: string, error: Error): RescoreError {
+  const columns = Object.keys(node.entity.table.columns).join(', ')
   return new RescoreError({
     code: 'BACKFILL_CONDITION',
     fate: 'stop',
-    message: `PostgreSQL refuses the condition (${condition}): ${error.message}.${hint}`,
-    mend: `It is SQL over the columns of the entity's table, for example --where "country = 'NO'".`,
+    message: `PostgreSQL refuses the condition (${condition}): ${wordsOf(condition, text, error)}.`,
+    mend:
+      sqlState(error) === UNDEFINED_COLUMN
+        ? `Columns of ${node.entity.table.id} that features can read: ${columns}.`
+        : `It is SQL that is true or false of a row of ${node.entity.table.id}, for example --where "${node.key} is not null".`,
     cause: error,
   })
 }
 
+const EXPLAIN = 'explain (format json) '
+
 async function explainedRows(database: Queryable, text: string, epoch: number): Promise<number> {
   const { rows } = await database.query<{ 'QUERY PLAN': readonly { Plan: { 'Plan Rows': number } }[] }>(
-    `explain (format json) ${text}`,
+    `${EXPLAIN}${text}`,
     [epoch],
   )
   return rows[0]?.['QUERY PLAN'][0]?.Plan['Plan Rows'] ?? 0
@@ -109,6 +132,6 @@ export async function countScope(pool: Pool, node: EntityNode, scope: Scope): Pr
     })
   } catch (error) {
     if (scope.condition === null || isRetriableDbError(error) || sqlState(error) === '') throw error
-    throw refused(scope.condition, asError(error))
+    throw refused(node, scope.condition, `${EXPLAIN}${text}`, asError(error))
   }
 }

@@ -164,13 +164,14 @@ export async function resync(pool: Pool): Promise<void> {
   )
   await withTransaction(pool, {}, async (client) => {
     const { rows } = await client.query<{ id: string }>(
-      `select distinct 'rescore.features_' || entity as id from rescore.definition
-       where to_regclass('rescore.features_' || entity) is not null order by id`,
+      // Also those of removed entities: they may come back.
+      `select 'rescore.' || tablename as id from pg_tables
+       where schemaname = 'rescore' and tablename like 'features\\_%' order by id`,
     )
     for (const { id } of rows) await client.query(`update ${quoteTable(id)} set snap_lsn = '0/0'`)
     await client.query(`
       update rescore.classification set snap_lsn = '0/0', features_lsn = '0/0', artifact_hash = '';
-      update rescore.definition set changed_in_epoch = (select max(changed_in_epoch) + 1 from rescore.definition);
+      update rescore.definition set changed_in_epoch = (select rescore.next_epoch());
       delete from rescore.capture;
       delete from rescore.stage_position;`)
   })

@@ -20,13 +20,14 @@ function duration(seconds: number): string {
 
 const or = (value: number | null, text: (value: number) => string) => (value === null ? '-' : text(value))
 
-function whatOf({ entity, features, policy, condition, priority, rate }: Progress): string {
+function whatOf({ entity, features, policy, condition, priority, rate, isSilent }: Progress): string {
   const parts = [
     features.length === 0 ? entity : features.map((name) => `${entity}.${name}`).join(' '),
     `--${policy}`,
     condition === null ? '' : `--where "${condition}"`,
     priority === null ? '' : `--order "${priority}"`,
     rate === null ? '' : `--rate ${rate}`,
+    isSilent ? '--silent' : '',
   ]
   const text = parts.filter((part) => part !== '').join(' ')
   return text.length > 70 ? `${text.slice(0, 69)}…` : text
@@ -58,8 +59,18 @@ export function renderBackfills(backfills: readonly Progress[]): string {
     or(one.liveLagSeconds, (seconds) => `${seconds.toFixed(2)} s`),
     whatOf(one),
   ])
+  const shares = backfills.flatMap(({ id, state, workers }) => {
+    if (state === 'done' || state === 'cancelled' || workers.length < 2) return []
+    return [`${id} is shared: ${workers.map(({ worker, entities }) => `${worker} has done ${entities}`).join(', ')}`]
+  })
   const failures = backfills.flatMap(({ id, failure }) => (failure === null ? [] : [`${id} failed: ${failure}`]))
-  return [table(header, rows), ...failures].join('\n')
+  return [table(header, rows), ...shares, ...failures, ...unattended(backfills)].join('\n')
+}
+
+/** No stage has said anything of late: nobody is there to do it. */
+function unattended(backfills: readonly Progress[]): readonly string[] {
+  const isWaiting = backfills.some(({ state, liveLagSeconds }) => state === 'running' && liveLagSeconds === null)
+  return isWaiting ? ['no worker is at it: what runs goes on once the service does (rescore start)'] : []
 }
 
 function line(now: Progress): string {
@@ -76,7 +87,7 @@ export async function watchBackfill(pool: Pool, id: bigint, signal: AbortSignal)
     const now = await readProgressOf(pool, id)
     if (now === null) return null
     const text = line(now)
-    if (text !== said) note(text)
+    if (text !== said) [text, ...unattended([now])].forEach(note)
     said = text
     if ([...ENDED, 'failed', 'planned', 'paused'].includes(now.state)) return now
     await sleep(WATCH_EVERY_MS, signal)

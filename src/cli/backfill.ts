@@ -1,7 +1,8 @@
 /** `rescore backfill` and its kin: recompute on demand, beside live changes. */
+import { userInfo } from 'node:os'
 import type { Command } from 'commander'
 import { createBackfill, measureBackfill } from '../backfill/create.ts'
-import { type Action, act, type Policy, readBackfill } from '../backfill/job.ts'
+import { type Action, act, POLICIES, type Policy, readBackfill } from '../backfill/job.ts'
 import { readProgress } from '../backfill/progress.ts'
 import { loadProject } from '../config.ts'
 import { compileGraph } from '../graph/compile.ts'
@@ -20,6 +21,8 @@ interface Options extends Common {
   readonly stale?: boolean
   readonly missing?: boolean
   readonly failed?: boolean
+  readonly silenced?: boolean
+  readonly silent?: boolean
   readonly all?: boolean
   readonly rate?: number
   readonly dryRun?: boolean
@@ -29,14 +32,24 @@ interface Options extends Common {
 
 const LISTED = 50
 
-function policyOf({ stale, missing, failed, all }: Options): Policy {
-  const said = Object.entries({ stale, missing, failed, all }).flatMap(([name, isSaid]) =>
+/** Who is at this terminal; null where the system does not say. */
+function askedBy(): string | null {
+  try {
+    return userInfo().username
+  } catch {
+    return null
+  }
+}
+
+function policyOf({ stale, missing, failed, silenced, all, silent }: Options): Policy {
+  const said = Object.entries({ stale, missing, failed, silenced, all }).flatMap(([name, isSaid]) =>
     isSaid === true ? [name] : [],
   )
   if (said.length > 1) throw usage(`--${said.join(' and --')} exclude each other.`, 'Take one of them out.')
-  if (stale === true) return 'stale'
-  if (missing === true) return 'missing'
-  return failed === true ? 'failed' : 'all'
+  if (silenced === true && silent === true) {
+    throw usage('--silenced scores what was computed silently; --silent does not score.', 'Take one of them out.')
+  }
+  return POLICIES.find((policy) => policy === said[0]) ?? 'all'
 }
 
 export function idOf(text: string): bigint {
@@ -52,6 +65,8 @@ async function start(targets: readonly string[], options: Options, signal: Abort
     condition: where,
     priority: order,
     rate,
+    isSilent: options.silent === true,
+    askedBy: askedBy(),
     ids: ids === undefined ? null : ids.split(',').map((id) => id.trim()),
   }
   await withConnection(async ({ pool }) => {
@@ -65,7 +80,12 @@ async function start(targets: readonly string[], options: Options, signal: Abort
       print(`${isExact ? '' : '~'}${count} of ${node.entity.name} would be recomputed; nothing was written`)
       return
     }
-    const { count } = await measureBackfill(pool, node, wanted)
+    const { count, isExact } = await measureBackfill(pool, node, wanted)
+    if (count === 0 && isExact) {
+      if (json === true) return printJson({ entity: node.entity.name, features, count, isExact })
+      print(`no ${node.entity.name} is in scope: there is nothing to do`)
+      return
+    }
     const approveAbove = config.backfill?.approveAbove ?? APPROVE_ABOVE
     const isApproved = count <= approveAbove || yes === true
     const made = await createBackfill(pool, node, wanted, {
@@ -83,8 +103,9 @@ async function start(targets: readonly string[], options: Options, signal: Abort
 function actionCommand(action: Action, description: string): Command {
   return command(action, description, [[`rescore backfill ${action} 7`, 'see their numbers: rescore backfills']])
     .argument('<id>')
-    .action(async (text: string, { json }: Common) => {
-      const backfill = await withConnection(({ pool }) => act(pool, idOf(text), action))
+    .action(async (text: string, { json, silent }: Common & { silent?: boolean }) => {
+      const how = { by: askedBy(), isSilent: silent === true }
+      const backfill = await withConnection(({ pool }) => act(pool, idOf(text), action, how))
       if (json === true) printJson(backfill)
       else print(`backfill ${backfill.id}: ${backfill.state}`)
     })
@@ -114,15 +135,20 @@ export function backfillCommand(signal: AbortSignal): Command {
     .option('--order <column>', 'a column and asc or desc: which entities come first')
     .option('--stale', 'those computed under older definitions')
     .option('--missing', 'those without a value')
-    .option('--failed', 'those put aside')
+    .option('--failed', 'those put aside, or with a value held back')
+    .option('--silenced', 'those computed silently and not scored since: score them')
     .option('--all', 'every one in scope (the default)')
+    .option('--silent', 'compute, without scoring or writing back')
     .option('--rate <n>', 'at most so many a second, over all workers', parseCount)
     .option('--dry-run', 'say how many, write nothing')
     .option('--detach', 'return at once; watch it with rescore backfill watch')
     .option('--yes', 'run it however many there are')
     .action((targets: string[], options: Options) => start(targets, options, signal))
   const children = [
-    actionCommand('approve', 'Let a planned backfill run'),
+    actionCommand('approve', 'Let a planned backfill run').option(
+      '--silent',
+      'compute, without scoring or writing back',
+    ),
     actionCommand('pause', 'Let it stand still within a second, keeping its place'),
     actionCommand('resume', 'Let it go on where it was'),
     actionCommand('cancel', 'End it: what it has done stays'),

@@ -111,6 +111,8 @@ async function runDev({ folder, url, options, signal, say, warn }: DevRun): Prom
       publication: environment.RESCORE_PUBLICATION,
       signal,
       strict: true,
+      // One person's own database: what is written in the folder is what is meant.
+      isRollback: true,
       log: { info: () => undefined, warn },
       health,
       metrics,

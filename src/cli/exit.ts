@@ -54,7 +54,9 @@ export function explained(error: unknown): RescoreError {
 }
 
 export function exitCodeOf(error: RescoreError): number {
-  if (['CLI_UNREACHABLE', 'CLI_NOT_RUNNING', 'LOG_KAFKA_UNREACHABLE'].includes(error.code)) return EXIT.unreachable
+  if (['CLI_UNREACHABLE', 'CLI_NOT_RUNNING', 'LOG_KAFKA_UNREACHABLE', 'DATASET_S3_AWAY'].includes(error.code)) {
+    return EXIT.unreachable
+  }
   if (error.code.startsWith('CONFIG_') || error.code === 'CLI_USAGE') return EXIT.usage
   return EXIT.failed
 }

@@ -1,19 +1,12 @@
 /** `rescore explain <entity> <key>`: the chain of causes behind a classification. */
 import type { Command } from 'commander'
-import type { Cause, FeatureMove } from '../log/stage.ts'
+import type { FeatureMove } from '../log/stage.ts'
 import { type Explanation, explain } from '../observe/explain.ts'
+import { causeText, shown } from './cause-text.ts'
 import { type Common, command, parseCount } from './command.ts'
 import { withConnection } from './connection.ts'
-import { print, printJson } from './output.ts'
-
-const shown = (value: unknown) => (value === null ? '∅' : String(value).replace(/[\p{Cc}\p{Cf}]/gu, '·'))
-
-function causeLine(cause: Cause): string {
-  if (cause.op === 'time')
-    return `  because time passed: ${cause.feature} was due at ${new Date(cause.atMs).toISOString()}`
-  const what = cause.column === null ? cause.op : `${cause.column} ${shown(cause.from)} → ${shown(cause.to)}`
-  return `  because ${cause.table} ${shown(cause.key)}: ${what} (${new Date(cause.committedAtMs).toISOString()}, ${cause.lsn})`
-}
+import { EFFECT_TEXT } from './expectations.ts'
+import { print, printable, printJson } from './output.ts'
 
 const moveLine = (move: FeatureMove) => `  feature ${move.feature} ${shown(move.from)} → ${shown(move.to)}`
 const outcome = (side: { label: string; probability: number } | null) =>
@@ -30,9 +23,19 @@ export function renderExplanation(explanation: Explanation): string {
       `kept aside since ${quarantined.since}: feature ${quarantined.feature}: ${quarantined.code}: ${quarantined.reason}`,
     )
   }
+  const { silenced, violations } = explanation
+  if (silenced !== null) {
+    lines.push(`computed silently by backfill ${silenced.backfill} at ${silenced.at}, not scored since`)
+  }
+  for (const { feature, rule, value, effect, since, acceptedAt } of violations) {
+    const computed = printable(JSON.stringify(value))
+    const accepted = acceptedAt === null ? '' : ` (accepted ${acceptedAt})`
+    lines.push(`${feature}: computed ${computed} breaks ${rule} since ${since}: ${EFFECT_TEXT[effect]}${accepted}`)
+  }
   for (const step of explanation.steps) {
-    lines.push('', `${step.at} ${step.op}`)
-    lines.push(...step.causes.map(causeLine))
+    const what = step.op === 'base' ? 'kept: older steps are not, this still held when the past begins' : step.op
+    lines.push('', `${step.at} ${what}`)
+    lines.push(...step.causes.map((cause) => `  because ${causeText(cause)}`))
     if (step.causesLeftOut > 0) lines.push(`  and ${step.causesLeftOut} more causes`)
     lines.push(...step.moves.map(moveLine))
     for (const score of step.scores) {

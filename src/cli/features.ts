@@ -1,71 +1,70 @@
-/** `rescore features`: what there is. `rescore lineage`: what feeds what. */
+/** `rescore features`: the catalog of what there is. */
 import type { Command } from 'commander'
 import { loadProject } from '../config.ts'
 import { compileGraph } from '../graph/compile.ts'
-import type { Graph } from '../graph/graph.ts'
-import { type FeatureLineage, lineageOf, readersOf } from '../graph/lineage.ts'
 import { type CatalogEntry, readCatalog } from '../observe/catalog.ts'
-import { resolveTarget } from './backfill-target.ts'
 import { type Common, command } from './command.ts'
 import { withConnection } from './connection.ts'
+import { ageText } from './expectations.ts'
 import { paint, print, printJson, table } from './output.ts'
 
 const percent = (share: number | null) => (share === null ? '-' : `${(share * 100).toFixed(1)} %`)
 
-function versionText({ version, deployedVersion }: CatalogEntry): string {
+function versionText({ version, deployedVersion, edit }: CatalogEntry): string {
+  if (edit !== 'none') return `${version} (edited${edit === 'equivalent' ? ', equivalent' : ''})`
   if (deployedVersion === version) return String(version)
   return deployedVersion === null ? `${version} (not deployed)` : `${version} (deployed ${deployedVersion})`
 }
 
-function freshText({ rows, fresh, backfill }: CatalogEntry): string {
+const secondsText = (seconds: number) => (seconds < 60 ? `${seconds.toFixed(2)} s` : ageText(seconds))
+
+function freshText({ rows, fresh, stale, isExact, aside, backfill }: CatalogEntry): string {
   if (rows === null || fresh === null) return '-'
+  const about = isExact ? '' : '~'
   const waiting = backfill === null ? '' : `, backfill ${backfill}`
-  return fresh === rows ? `all ${rows}` : `${fresh} of ${rows}${waiting}`
+  const without = aside === null || aside === 0 ? '' : `, ${aside} put aside`
+  const counts = stale === 0 && aside === 0 ? `all ${about}${rows}` : `${about}${fresh} of ${about}${rows}`
+  return `${counts}${waiting}${without}`
 }
 
+function nullText({ nullRate, isNullRateExact }: CatalogEntry): string {
+  return `${nullRate === null || isNullRateExact ? '' : '~'}${percent(nullRate)}`
+}
+
+/** `min 0, max 9, else block`, and how many values are not so. */
+function expectText({ expect, violations }: CatalogEntry): string {
+  if (expect === null) return '-'
+  const { otherwise, ...rules } = expect
+  const said = Object.entries(rules).map(([rule, limit]) =>
+    limit === true ? rule : `${rule} ${JSON.stringify(limit)}`,
+  )
+  const broken = violations === 0 ? '' : paint(` (${violations} not so)`, 'red')
+  return `${short(said.join(', '), 40)} else ${otherwise}${broken}`
+}
+
+const short = (text: string, length: number) => (text.length > length ? `${text.slice(0, length - 1)}…` : text)
+
 export function renderCatalog(entries: readonly CatalogEntry[]): string {
-  const header = ['feature', 'type', 'version', 'up to date', 'null', 'lag', 'cut off', 'reads', 'read by', 'what']
-  const short = (text: string, length: number) => (text.length > length ? `${text.slice(0, length - 1)}…` : text)
+  const header = ['feature', 'type', 'version', 'up to date', 'freshness', 'null', 'cut off', 'expects']
   const rows = entries.map((entry) => [
     `${entry.entity}.${entry.feature}`,
     entry.type,
     versionText(entry),
     freshText(entry),
-    percent(entry.nullRate),
-    entry.lagSeconds === null ? '-' : `${entry.lagSeconds.toFixed(2)} s`,
+    entry.freshnessSeconds === null ? '-' : secondsText(entry.freshnessSeconds),
+    nullText(entry),
     percent(entry.cutOffRatio),
+    expectText(entry),
     short(entry.reads.join(', '), 60),
     short(entry.readBy.join(', '), 40),
     short(entry.description, 60),
   ])
-  return table(header, rows)
-}
-
-export function renderLineage({ entity, feature, inputs, columns, above, below, models }: FeatureLineage): string {
-  const list = (items: readonly string[]) => (items.length === 0 ? ['  nothing'] : items.map((item) => `  ${item}`))
-  return [
-    paint(`${entity}.${feature}`, 'bold'),
-    'reads',
-    ...list(inputs.map(({ alias, text }) => `${alias}: ${text}`)),
-    'fed by columns, directly or through features',
-    ...list(columns.map((one) => (one.column === null ? `${one.table} (its rows)` : `${one.table}.${one.column}`))),
-    ...(above.length === 0 ? [] : ['fed by features', ...list(above.map((name) => `${entity}.${name}`))]),
-    'feeds',
-    ...list([...below.map((name) => `${entity}.${name}`), ...models.map((name) => `model ${name}`)]),
-  ].join('\n')
-}
-
-/** `schema.table.column` of some table that is read, or null. */
-function columnNamed(graph: Graph, text: string) {
-  const found = graph.tables.find(({ id }) => text.startsWith(`${id}.`))
-  if (found === undefined) return null
-  const column = text.slice(found.id.length + 1)
-  return Object.hasOwn(found.columns, column) ? { table: found.id, column } : null
+  return table([...header, 'reads', 'read by', 'what'], rows)
 }
 
 export function featuresCommand(): Command {
   return command('features', 'The catalog: what each feature is, reads and feeds, and how its stored values are', [
-    ['rescore features', 'version, up to date, null rate, lag, share of computations that changed nothing'],
+    ['rescore features', 'version, up to date, freshness, null rate, share of computations that changed nothing'],
     ['rescore features --json', 'the same with whole lists, for a catalog of your own'],
   ]).action(async ({ json }: Common) => {
     const entries = await withConnection(async ({ pool }) => {
@@ -75,27 +74,4 @@ export function featuresCommand(): Command {
     if (json === true) printJson(entries)
     else print(renderCatalog(entries))
   })
-}
-
-export function lineageCommand(): Command {
-  return command('lineage', 'What feeds a feature, to the column, and what it feeds, to the models', [
-    ['rescore lineage company.team_size', 'up and down from one feature'],
-    ['rescore lineage public.companies.employees', 'every feature that a column feeds'],
-  ])
-    .argument('<what>', 'a feature, or a column as schema.table.column')
-    .action(async (what: string, { json }: Common) => {
-      const graph = compileGraph(await loadProject(process.cwd()))
-      const column = columnNamed(graph, what)
-      if (column !== null) {
-        const readers = readersOf(graph.entities.values(), column)
-        if (json === true) return printJson({ column, readers })
-        return print([`${what} feeds`, ...readers.map(({ entity, feature }) => `  ${entity}.${feature}`)].join('\n'))
-      }
-      const { node, features } = resolveTarget(graph, [what])
-      const wanted =
-        features.length === 0 ? node.features : node.features.filter((one) => features.includes(one.feature.name))
-      const found = wanted.map((one) => lineageOf(node, one))
-      if (json === true) printJson(found)
-      else print(found.map(renderLineage).join('\n\n'))
-    })
 }

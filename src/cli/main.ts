@@ -10,17 +10,22 @@ import { datasetCommand } from './dataset.ts'
 import { deliverCommand } from './deliver.ts'
 import { devCommand } from './dev.ts'
 import { doctorCommand } from './doctor.ts'
+import { equivalentCommand } from './equivalent.ts'
 import { eraseCommand } from './erase.ts'
 import { EXIT, exitCodeOf, explained, interruptedCode, isDrainTimeout } from './exit.ts'
+import { expectationsCommand } from './expectations.ts'
 import { explainCommand } from './explain.ts'
-import { featuresCommand, lineageCommand } from './features.ts'
+import { featuresCommand } from './features.ts'
 import { historyCommand } from './history.ts'
 import { initCommand } from './init.ts'
+import { lineageCommand } from './lineage.ts'
 import { migrateCommand } from './migrate.ts'
 import { printError } from './output.ts'
 import { planCommand } from './plan.ts'
+import { pruneCommand } from './prune.ts'
 import { rejectsCommand } from './rejects.ts'
 import { resyncCommand } from './resync.ts'
+import { retentionCommand } from './retention.ts'
 import { onSignals } from './signals.ts'
 import { startCommand } from './start.ts'
 import { statusCommand } from './status.ts'
@@ -47,13 +52,17 @@ export function createProgram(signal: AbortSignal): Command {
     deliverCommand(),
     explainCommand(),
     historyCommand(),
+    retentionCommand(signal),
     datasetCommand(signal),
     waitCommand(signal),
     verifyCommand(signal),
     doctorCommand(signal),
     featuresCommand(),
     lineageCommand(),
+    expectationsCommand(signal),
     planCommand(signal),
+    equivalentCommand(signal),
+    pruneCommand(signal),
     backfillCommand(signal),
     backfillsCommand(),
     resyncCommand(signal),

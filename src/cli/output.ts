@@ -35,6 +35,11 @@ export function printError(error: RescoreError, json: boolean): void {
   if (process.env.LOG_LEVEL === 'debug' && error.cause instanceof Error) note(error.cause.stack ?? '')
 }
 
+/** Data as it may be shown on a terminal: what would move the cursor is shown as a dot. */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}]/gu, '·')
+}
+
 /** Colours take no room. */
 const widthOf = (cell: string) => stripVTControlCharacters(cell).length
 

@@ -15,6 +15,7 @@ import { Health } from '../observe/health.ts'
 import { Metrics } from '../observe/metrics.ts'
 import { type ServiceOptions, startService } from '../service.ts'
 import { PARTS, type Part, startSharedService } from '../shared-service.ts'
+import { type AsideOptions, isSuperseded, untilDeployedAgain } from '../superseded.ts'
 import { command, usage } from './command.ts'
 import { drained } from './drain.ts'
 import { ownFolder, readOwnManifest } from './init-dependency.ts'
@@ -60,6 +61,34 @@ export function parseParts(
 
 interface StartOptions {
   readonly stages?: string
+  readonly rollback?: boolean
+}
+
+interface Aside extends Pick<AsideOptions, 'isScoring'> {
+  readonly options: ServiceOptions
+  readonly logger: Logger
+  readonly health: Health
+}
+
+/**
+ * Runs `once` again and again: it ends when other definitions are deployed, and then this process stands aside until its
+ * own are deployed again. @throws what else it ends with
+ */
+async function standingAside(once: () => Promise<void>, { options, isScoring, logger, health }: Aside): Promise<void> {
+  const { url, config, signal } = options
+  for (;;) {
+    try {
+      return await once()
+    } catch (error) {
+      if (!isSuperseded(error) || signal.aborted) throw error
+      logger.warn({ code: error.code, mend: error.mend }, `${error.message} This process steps aside.`)
+      const onError = (lost: Error) => logger.warn({ error: lost.message }, 'An idle database connection was lost.')
+      await untilDeployedAgain({ url, config, isScoring, signal, onError })
+      if (signal.aborted) return
+      logger.info('The definitions of this process are deployed again: it goes on.')
+      health.again()
+    }
+  }
 }
 
 /** Resolves with what ends when the service does. */
@@ -79,7 +108,11 @@ export function startCommand(signal: AbortSignal): Command {
     ['KAFKA_BROKERS=… rescore start --stages recompute,score', 'one of any number of workers that share the work'],
   ])
     .option('--stages <parts>', `with KAFKA_BROKERS: what this process runs, of ${PARTS.join(', ')} (default: all)`)
-    .action(async ({ stages }: StartOptions) => {
+    .option(
+      '--rollback',
+      'deploy these definitions and models although older than the deployed ones, on purpose; newer processes step aside',
+    )
+    .action(async ({ stages, rollback }: StartOptions) => {
       refuseTestFaults()
       const environment = readEnvironment(process.env)
       const kafka = readKafkaSettings(process.env)
@@ -102,14 +135,17 @@ export function startCommand(signal: AbortSignal): Command {
         log: logger,
         health,
         metrics,
+        isRollback: rollback === true,
         ...told(logger),
       }
       const shared = kafka === null ? {} : { parts: [...parts], brokers: kafka.brokers }
-      const work = async () => {
+      const once = async () => {
         const { entities, done } = await start(options, parts, kafka)
         logger.info({ entities, models: config.models.map((model) => model.name), ...shared }, 'Rescore runs.')
         await done
       }
+      const isScoring = kafka === null || parts.has('score')
+      const work = () => standingAside(once, { options, isScoring, logger, health })
       const onLateFailure = (error: Error) => logger.warn({ error: error.message }, 'Failed while it was ending.')
       await drained(work, { signal, health, onLateFailure })
       logger.info('Rescore has stopped.')

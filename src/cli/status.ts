@@ -3,7 +3,9 @@ import type { Command } from 'commander'
 import { readStatus, type Status } from '../observe/status.ts'
 import { type Common, command } from './command.ts'
 import { withConnection } from './connection.ts'
+import { ageText, EFFECT_TEXT } from './expectations.ts'
 import { bytes, paint, print, printJson, table } from './output.ts'
+import { renderPast } from './retention.ts'
 
 const or = <T>(value: T | null, text: (value: T) => string) => (value === null ? '-' : text(value))
 
@@ -101,12 +103,24 @@ export function renderStatus(status: Status): string {
     lines.push(`connector ${stream.connector} ${stream.stream}:${progress} at ${stream.updatedAt}`)
   }
   for (const { model, label, count } of status.classifications) lines.push(`model ${model}: ${count} ${label}`)
+  if (status.edited.length > 0) {
+    lines.push(`edited under their version, and not answered for: ${status.edited.join(', ')} (rescore plan)`)
+  }
   lines.push(...timerLines(status.timers))
   if (status.quarantined > 0) lines.push(`kept aside: ${status.quarantined} entities that cannot be computed`)
+  for (const { entity, backfill, count } of status.silenced) {
+    lines.push(`${entity}: ${count} computed silently by backfill ${backfill}, not scored since`)
+  }
+  for (const { entity, feature, rule, count, accepted, effect, oldestSeconds } of status.violations) {
+    const age = accepted === count ? 'all accepted' : `the oldest for ${ageText(oldestSeconds)}`
+    lines.push(`expected otherwise: ${entity}.${feature} ${rule}: ${count} values, ${EFFECT_TEXT[effect]}, ${age}`)
+  }
+  if (status.violations.length > 0) lines.push('  see which: rescore expectations')
   if (status.rejected > 0) lines.push(`rejected: ${status.rejected} records that could not be landed`)
   if (status.unpublished > 0) {
     lines.push(`published without large columns: ${status.unpublished} changes (rescore unpublished list)`)
   }
+  lines.push(...renderPast(status.past))
   return lines.join('\n')
 }
 

@@ -24,13 +24,26 @@ function differenceLine({ kind, entity, key, what, message }: Difference): strin
 }
 
 export function renderReport(report: VerifyReport): string {
-  const { entities, features, classifications, stale, differences, differenceCount, isComplete, ms, reflectedLsn } =
-    report
+  const {
+    entities,
+    features,
+    classifications,
+    stale,
+    silenced,
+    differences,
+    differenceCount,
+    isComplete,
+    ms,
+    reflectedLsn,
+  } = report
   const compared = `${entities} entities, ${features} feature values and ${classifications} classifications recomputed`
   const lines = differences.map(differenceLine)
   if (differenceCount > differences.length) lines.push(`and ${differenceCount - differences.length} more`)
   if (!isComplete) lines.push('stopped early: too much differs')
   if (stale > 0) lines.push(`${stale} entities wait for a backfill and are not compared: rescore backfills`)
+  if (silenced > 0) {
+    lines.push(`${silenced} entities were computed silently and not scored since: their labels are not compared`)
+  }
   const verdict = `${differenceCount} differences (${(ms / 1000).toFixed(1)} s, reflected up to ${reflectedLsn})`
   return [...lines, `${compared}: ${verdict}`].join('\n')
 }

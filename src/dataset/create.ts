@@ -6,16 +6,18 @@
  */
 import { resolve } from 'node:path'
 import { formatLsn } from '../db/lsn.ts'
-import type { Pool, Queryable } from '../db/pool.ts'
+import type { Client, Pool, Queryable } from '../db/pool.ts'
 import type { EntityNode, FeatureNode } from '../graph/graph.ts'
 import { formatInstant } from '../history/instant.ts'
 import { readHorizon } from '../history/read.ts'
-import { aboutFolder, refuse } from './errors.ts'
+import { refuse } from './errors.ts'
 import { DatasetFiles } from './files.ts'
 import { Join, joinAll } from './join.ts'
 import { LabelFile, labelOf } from './labels.ts'
 import { layoutOf } from './layout.ts'
 import type { ManifestContent } from './manifest.ts'
+import type { Access, Place, S3Settings } from './place.ts'
+import { openPlace, placeUnder } from './places.ts'
 import { type DatasetEntry, registerDataset, withNewName } from './registry.ts'
 
 export interface DatasetRequest {
@@ -28,8 +30,10 @@ export interface DatasetRequest {
   /** Column of the key, and of the time. */
   readonly key: string
   readonly at: string
-  /** Folder in which the folder of the data set is made, under its name. */
+  /** Folder, or `s3://bucket/prefix`, in which the folder of the data set is made, under its name. */
   readonly to: string
+  /** How to reach the bucket; null for a local folder. */
+  readonly s3: S3Settings | null
 }
 
 async function deployedFeatures(
@@ -52,7 +56,13 @@ async function deployedFeatures(
   })
 }
 
-async function write(pool: Pool, request: DatasetRequest, folder: string, signal: AbortSignal) {
+interface Connections {
+  readonly pool: Pool
+  /** The one that holds the name. */
+  readonly session: Client
+}
+
+async function write({ pool, session }: Connections, request: DatasetRequest, place: Place, signal: AbortSignal) {
   const { node, key, at } = request
   const features = await deployedFeatures(pool, request)
   const horizon = await readHorizon(pool, signal)
@@ -63,10 +73,10 @@ async function write(pool: Pool, request: DatasetRequest, folder: string, signal
   const header = first.done === true ? [] : first.value.fields
   try {
     const layout = layoutOf(request, header)
-    await using files = await DatasetFiles.create(folder, header, layout.columns)
+    await using files = await DatasetFiles.create(place, header, layout.columns)
     const join = new Join(pool, request, layout, files)
     const accept = (fields: readonly string[]) => labelOf(fields, layout.labels, layout.kind, horizon)
-    const rows = await joinAll(records, { join, files, accept }, signal)
+    const rows = await joinAll(records, { session, entity: node.entity.name, join, files, accept }, signal)
     const newest = join.newest
     return await files.publish((written) => ({
       format: 1,
@@ -84,22 +94,18 @@ async function write(pool: Pool, request: DatasetRequest, folder: string, signal
   }
 }
 
-/** @throws RescoreError DATASET_EXISTS, DATASET_NOT_DEPLOYED, DATASET_ENTITIES, DATASET_FOLDER, DATASET_UNSEEN */
-export async function createDataset(pool: Pool, request: DatasetRequest, signal: AbortSignal): Promise<DatasetEntry> {
-  const folder = resolve(request.to, request.name)
-  return await withNewName(pool, request.name, async (client) => {
+/** @throws RescoreError DATASET_EXISTS, DATASET_NOT_DEPLOYED, DATASET_ENTITIES, DATASET_FOLDER, DATASET_UNSEEN, DATASET_S3_… */
+export async function createDataset(pool: Pool, request: DatasetRequest, access: Access): Promise<DatasetEntry> {
+  const { name, file, key, at } = request
+  return await withNewName(pool, name, async (client) => {
+    await using place = await openPlace(placeUnder(request.to, name), request.s3, access)
     try {
-      const manifest = await write(pool, request, folder, signal)
-      const { file, key, at } = request
+      const manifest = await write({ pool, session: client }, request, place, access.signal)
       const features = request.features.map(({ feature }) => feature.name)
-      return await registerDataset(client, {
-        name: request.name,
-        request: { file: resolve(file), key, at, features },
-        manifest,
-        folder,
-      })
+      const asked = { file: resolve(file), key, at, features }
+      return await registerDataset(client, { name, request: asked, manifest, folder: place.folder, s3: place.s3 })
     } catch (error) {
-      throw aboutFolder(folder, error)
+      throw place.explained(error)
     }
   })
 }

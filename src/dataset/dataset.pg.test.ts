@@ -3,7 +3,7 @@ import { readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { asyncBufferFromFile, parquetMetadataAsync } from 'hyparquet'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { deployed, makeIn, rowsIn, temporaryFolder } from '../../test/support/datasets.ts'
+import { deployed, makeIn, quiet, rowsIn, temporaryFolder } from '../../test/support/datasets.ts'
 import { type PastRow, writePast } from '../../test/support/past.ts'
 import type { TestDatabase } from '../../test/support/pg.ts'
 import { formatInstant } from '../history/instant.ts'
@@ -101,7 +101,7 @@ test('the same request gives the same bytes, also after more has come to be know
   expect(await read(a, 'manifest.json')).toEqual(await read(b, 'manifest.json'))
   expect(a.manifest.rows).toMatchObject({ served: 2_500, unknown: 833 })
   expect((await rowsIn(a)).map(({ nr }) => nr)).toEqual(Array.from({ length: 2_500 }, (_, nr) => String(nr)))
-  expect(await diffDatasets(database.pool, 'a', 'b')).toMatchObject({ isSame: true })
+  expect(await diffDatasets(database.pool, 'a', 'b', quiet)).toMatchObject({ isSame: true })
   expect((await listDatasets(database.pool)).map(({ name }) => name)).toEqual(['a', 'b'])
 })
 
@@ -109,13 +109,13 @@ test('a data set that was touched is told, and what differs between two', async 
   await using database = await deployed('dataset_verify', PAST)
   const list = 'shop,seen\n1,2024-03-01\n2,2024-01-15\n'
   const first = await make(database, { name: 'first', list, features: ['visits', 'colour'] })
-  expect(await verifyDataset(database.pool, 'first')).toMatchObject({ problems: [] })
+  expect(await verifyDataset(database.pool, 'first', quiet)).toMatchObject({ problems: [] })
   expect(await datasetsNotErased(database.pool, ['company'])).toEqual([])
   expect(await datasetsNotErased(database.pool, ['shop'])).toEqual([expect.stringContaining(first.folder)])
   await writePast(database, 'shop', [{ key: '1', op: 'update', validAt: '2024-02-15', to: { visits: 3 } }])
   await database.query(`update rescore.definition set version = 4 where feature = 'visits'`)
   await make(database, { name: 'second', list, features: ['visits', 'amount'] })
-  expect(await diffDatasets(database.pool, 'first', 'second')).toMatchObject({
+  expect(await diffDatasets(database.pool, 'first', 'second', quiet)).toMatchObject({
     isSame: false,
     request: {},
     added: ['amount'],
@@ -124,11 +124,13 @@ test('a data set that was touched is told, and what differs between two', async 
     rows: { compared: 2, differing: 1, byColumn: { visits: 1, _recorded_at: 1 } },
   })
   await truncate(join(first.folder, 'data.parquet'), 100)
-  expect(await verifyDataset(database.pool, 'first')).toMatchObject({ problems: [expect.stringMatching(/100 bytes/)] })
+  expect(await verifyDataset(database.pool, 'first', quiet)).toMatchObject({
+    problems: [expect.stringMatching(/100 bytes/)],
+  })
   const manifest = join(first.folder, 'manifest.json')
   await writeFile(manifest, (await readFile(manifest, 'utf8')).replace('"served": 2', '"served": 3'))
-  expect((await verifyDataset(database.pool, 'first')).problems).toHaveLength(2)
-  await expect(diffDatasets(database.pool, 'first', 'third')).rejects.toMatchObject({ code: 'DATASET_UNKNOWN' })
+  expect((await verifyDataset(database.pool, 'first', quiet)).problems).toHaveLength(2)
+  await expect(diffDatasets(database.pool, 'first', 'third', quiet)).rejects.toMatchObject({ code: 'DATASET_UNKNOWN' })
 })
 
 test('what cannot be made leaves nothing behind, and is not listed', async () => {

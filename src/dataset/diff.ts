@@ -3,11 +3,13 @@
  * Invariant: rows are compared one by one, in their order, a row group of each in memory; lists that differ are said to, and
  * their rows are not guessed together.
  */
-import { join } from 'node:path'
 import type { Queryable } from '../db/pool.ts'
+import { isRescoreError } from '../errors.ts'
 import { refuse } from './errors.ts'
 import type { FileEntry } from './hashed-file.ts'
 import { type ReadRow, readParquet } from './parquet.ts'
+import type { Access } from './place.ts'
+import { openPlace } from './places.ts'
 import { type DatasetEntry, readDataset } from './registry.ts'
 
 export interface DatasetDiff {
@@ -59,32 +61,36 @@ function requestsOf(a: DatasetEntry, b: DatasetEntry): DatasetDiff['request'] {
   )
 }
 
-async function* rowsOf({ name, folder, manifest }: DatasetEntry): AsyncGenerator<ReadRow> {
+function unreadable(name: string, why: string, cause?: unknown) {
+  const mend = `Look what became of it: rescore dataset verify ${name}.`
+  return refuse('DATASET_FOLDER', `The rows of '${name}' cannot be read: ${why}.`, mend, cause)
+}
+
+async function* rowsOf({ name, folder, s3, manifest }: DatasetEntry, access: Access): AsyncGenerator<ReadRow> {
   const data: FileEntry | undefined = manifest.files.find((file) => file.name.endsWith('.parquet'))
   if (data === undefined) return
+  await using place = await openPlace(folder, s3, access)
+  await using file = await place.open(data.name)
+  if (file === null) throw unreadable(name, `${data.name} is not there`)
   try {
-    for await (const rows of readParquet(join(folder, data.name))) yield* rows
+    for await (const rows of readParquet(file)) yield* rows
   } catch (error) {
-    if (!(error instanceof Error)) throw error
-    throw refuse(
-      'DATASET_FOLDER',
-      `The rows of '${name}' cannot be read: ${error.message}.`,
-      `Look what became of it: rescore dataset verify ${name}.`,
-      error,
-    )
+    access.signal.throwIfAborted()
+    if (!(error instanceof Error) || isRescoreError(error)) throw error
+    throw unreadable(name, error.message, error)
   }
 }
 
-async function compareRows(a: DatasetEntry, b: DatasetEntry): Promise<DatasetDiff['rows']> {
+async function compareRows(a: DatasetEntry, b: DatasetEntry, access: Access): Promise<DatasetDiff['rows']> {
   const ofB = new Set(b.manifest.columns.map(({ name }) => name))
   const columns = a.manifest.columns.map(({ name }) => name).filter((name) => ofB.has(name))
   const byColumn: Record<string, number> = {}
   const examples: { row: number; column: string; a: string; b: string }[] = []
   let compared = 0
   let differing = 0
-  const others = rowsOf(b)
+  const others = rowsOf(b, access)
   try {
-    for await (const row of rowsOf(a)) {
+    for await (const row of rowsOf(a, access)) {
       const other = await others.next()
       if (other.done === true) break
       compared += 1
@@ -103,8 +109,8 @@ async function compareRows(a: DatasetEntry, b: DatasetEntry): Promise<DatasetDif
   return { compared, differing, byColumn, examples }
 }
 
-/** @throws RescoreError DATASET_UNKNOWN, DATASET_FOLDER */
-export async function diffDatasets(db: Queryable, nameA: string, nameB: string): Promise<DatasetDiff> {
+/** @throws RescoreError DATASET_UNKNOWN, DATASET_FOLDER, DATASET_S3_… */
+export async function diffDatasets(db: Queryable, nameA: string, nameB: string, access: Access): Promise<DatasetDiff> {
   const [a, b] = [await readDataset(db, nameA), await readDataset(db, nameB)]
   const [ofA, ofB] = [definitionsOf(a), definitionsOf(b)]
   const request = requestsOf(a, b)
@@ -117,6 +123,6 @@ export async function diffDatasets(db: Queryable, nameA: string, nameB: string):
       const is = ofB.get(feature)
       return is === undefined || is === was ? [] : [{ feature, a: was, b: is }]
     }),
-    rows: Object.keys(request).length > 0 ? null : await compareRows(a, b),
+    rows: Object.keys(request).length > 0 ? null : await compareRows(a, b, access),
   }
 }

@@ -1,15 +1,14 @@
 /**
  * The files of a data set on their way: data, rejects, manifest.
- * Invariant: all are whole on the disk before the first takes its name, and the manifest takes its name last: a folder with
- * a manifest is whole. What fails before leaves nothing; a crash leaves `.partial` files, which the next try writes over.
+ * Invariant: all are whole in their place before the first takes its name, and the manifest takes its name last: a place
+ * with a manifest is whole. What fails before leaves nothing; what a crash leaves is taken over by the next try.
  */
-import { mkdir, open, readFile, rm } from 'node:fs/promises'
-import { join } from 'node:path'
-import { refuse } from './errors.ts'
+import { lyingThere } from './errors.ts'
 import { type FileEntry, HashedFile } from './hashed-file.ts'
 import type { Rejected } from './labels.ts'
 import { type Manifest, type ManifestContent, manifestText, readManifest, sealed } from './manifest.ts'
 import { type Column, ParquetRows } from './parquet.ts'
+import { type Place, readText } from './place.ts'
 
 export const MANIFEST = 'manifest.json'
 const DATA = 'data.parquet'
@@ -18,18 +17,8 @@ const REJECTS = 'rejects.csv'
 const quoted = (text: string) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)
 const csvLine = (fields: readonly string[]) => Buffer.from(`${fields.map(quoted).join(',')}\n`)
 
-/** @returns null when the file is not there */
-export async function readText(path: string): Promise<string | null> {
-  try {
-    return await readFile(path, 'utf8')
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
-    throw error
-  }
-}
-
 export class DatasetFiles implements AsyncDisposable {
-  readonly #folder: string
+  readonly #place: Place
   readonly #header: readonly string[]
   readonly #data: HashedFile
   readonly #rows: ParquetRows
@@ -37,16 +26,15 @@ export class DatasetFiles implements AsyncDisposable {
   #manifest: HashedFile | null = null
   #rejected = 0
 
-  private constructor(folder: string, header: readonly string[], data: HashedFile, columns: readonly Column[]) {
-    this.#folder = folder
+  private constructor(place: Place, header: readonly string[], data: HashedFile, columns: readonly Column[]) {
+    this.#place = place
     this.#header = header
     this.#data = data
     this.#rows = new ParquetRows(data, columns)
   }
 
-  static async create(folder: string, header: readonly string[], columns: readonly Column[]): Promise<DatasetFiles> {
-    await mkdir(folder, { recursive: true })
-    return new DatasetFiles(folder, header, await HashedFile.create(folder, DATA), columns)
+  static async create(place: Place, header: readonly string[], columns: readonly Column[]): Promise<DatasetFiles> {
+    return new DatasetFiles(place, header, await HashedFile.create(place, DATA), columns)
   }
 
   get rows(): ParquetRows {
@@ -55,7 +43,7 @@ export class DatasetFiles implements AsyncDisposable {
 
   async reject({ line, reason, fields }: Rejected): Promise<void> {
     if (this.#rejects === null) {
-      this.#rejects = await HashedFile.create(this.#folder, REJECTS)
+      this.#rejects = await HashedFile.create(this.#place, REJECTS)
       await this.#rejects.write(csvLine(['line', 'reason', ...this.#header]))
     }
     this.#rejected += 1
@@ -70,32 +58,31 @@ export class DatasetFiles implements AsyncDisposable {
     const files = [await this.#rows.finish()]
     if (this.#rejects !== null) files.push(await this.#rejects.finish(this.#rejected))
     const manifest = sealed(content(files))
-    await this.#assertFree(manifest)
-    const written = await HashedFile.create(this.#folder, MANIFEST)
-    this.#manifest = written
-    await written.write(Buffer.from(manifestText(manifest)))
-    await written.finish(0)
-    if (this.#rejects === null) await rm(join(this.#folder, REJECTS), { force: true })
+    const standing = await this.#standing(manifest)
+    if (this.#rejects === null) await this.#place.remove(REJECTS)
+    const written = standing === 'whole' ? null : await this.#written(manifest, standing === 'free')
     await this.#data.publish()
     await this.#rejects?.publish()
-    await written.publish()
-    const folder = await open(this.#folder)
-    try {
-      await folder.sync()
-    } finally {
-      await folder.close()
-    }
+    await written?.publish()
+    await this.#place.settle()
     return manifest
   }
 
-  async #assertFree({ sha256 }: Manifest): Promise<void> {
-    const there = await readText(join(this.#folder, MANIFEST))
-    if (there === null || readManifest(there)?.manifest.sha256 === sha256) return
-    throw refuse(
-      'DATASET_FOLDER',
-      `In ${this.#folder} lies another data set.`,
-      'Give another folder or name; a data set is never written over.',
-    )
+  async #written(manifest: Manifest, isNew: boolean): Promise<HashedFile> {
+    const file = await HashedFile.create(this.#place, MANIFEST, isNew)
+    this.#manifest = file
+    await file.write(Buffer.from(manifestText(manifest)))
+    await file.finish(0)
+    return file
+  }
+
+  /** `whole`: this very manifest is there, as after a crash before it was listed; `damaged`: it was, and was changed. */
+  async #standing({ sha256 }: Manifest): Promise<'free' | 'whole' | 'damaged'> {
+    const there = await readText(this.#place, MANIFEST)
+    if (there === null) return 'free'
+    const read = readManifest(there)
+    if (read?.manifest.sha256 === sha256) return read.isSound ? 'whole' : 'damaged'
+    throw lyingThere(this.#place.folder)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

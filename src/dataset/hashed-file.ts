@@ -1,10 +1,6 @@
-/**
- * A file that is written under another name, hashed as it grows, and takes its own name when it is whole.
- * Invariant: nothing under the final name is ever half written. A crash leaves `<name>.partial`, which the next try writes over.
- */
+/** A file that is hashed and counted as it grows on its way to its place. */
 import { createHash } from 'node:crypto'
-import { type FileHandle, open, rename, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import type { Draft, Place } from './place.ts'
 
 export interface FileEntry {
   readonly name: string
@@ -15,41 +11,37 @@ export interface FileEntry {
 
 export class HashedFile {
   readonly name: string
-  readonly #folder: string
-  readonly #handle: FileHandle
+  readonly #draft: Draft
   readonly #hash = createHash('sha256')
   #bytes = 0
 
-  private constructor(folder: string, name: string, handle: FileHandle) {
-    this.#folder = folder
+  private constructor(name: string, draft: Draft) {
     this.name = name
-    this.#handle = handle
+    this.#draft = draft
   }
 
-  static async create(folder: string, name: string): Promise<HashedFile> {
-    return new HashedFile(folder, name, await open(join(folder, `${name}.partial`), 'w'))
+  static async create(place: Place, name: string, isNew = false): Promise<HashedFile> {
+    return new HashedFile(name, await place.draft(name, isNew))
   }
 
   async write(data: Uint8Array): Promise<void> {
     this.#hash.update(data)
     this.#bytes += data.byteLength
-    await this.#handle.writeFile(data)
+    await this.#draft.write(data)
   }
 
-  /** On the disk, still under its other name. */
+  /** Whole in its place, but not under its name yet. */
   async finish(rows: number): Promise<FileEntry> {
-    await this.#handle.sync()
-    await this.#handle.close()
+    await this.#draft.finish()
     return { name: this.name, rows, bytes: this.#bytes, sha256: this.#hash.digest('hex') }
   }
 
   async publish(): Promise<void> {
-    await rename(join(this.#folder, `${this.name}.partial`), join(this.#folder, this.name))
+    await this.#draft.publish()
   }
 
-  /** Closes and removes what was not published; may be called whatever has become of it. */
+  /** Leaves nothing of what was not published; may be called whatever has become of it. */
   async discard(): Promise<void> {
-    await this.#handle.close()
-    await rm(join(this.#folder, `${this.name}.partial`), { force: true })
+    await this.#draft.discard()
   }
 }

@@ -2,9 +2,11 @@
  * The list on its way to the files: looked up piece by piece, and counted.
  * Invariant: rows leave in the order of the list; memory holds one piece, by rows and by text.
  */
-import type { Pool } from '../db/pool.ts'
+import type { Client, Pool } from '../db/pool.ts'
 import type { EntityNode, FeatureNode } from '../graph/graph.ts'
 import type { Known } from '../history/fold.ts'
+import { formatInstant } from '../history/instant.ts'
+import { whileHeld } from '../history/kept.ts'
 import type { DatasetFiles } from './files.ts'
 import type { Label } from './labels.ts'
 import { cellOf, type Layout } from './layout.ts'
@@ -81,10 +83,35 @@ export class Join {
   }
 }
 
+type List = AsyncIterable<{ readonly line: number; readonly fields: readonly string[] }>
+
+interface JoinParts {
+  /** A connection that is held until the end: the past of the entity stays as long. */
+  readonly session: Client
+  readonly entity: string
+  readonly join: Join
+  readonly files: DatasetFiles
+  /** The record as a row to be served, or why it cannot be. */
+  readonly accept: (fields: readonly string[]) => Label | string
+}
+
 /** Serves or rejects every row of the list, in its order; returns how many there were. */
-export async function joinAll(
-  list: AsyncIterable<{ readonly line: number; readonly fields: readonly string[] }>,
-  { join, files, accept }: { join: Join; files: DatasetFiles; accept: (fields: readonly string[]) => Label | string },
+export function joinAll(list: List, parts: JoinParts, signal: AbortSignal): Promise<number> {
+  const { session, entity, accept } = parts
+  return whileHeld(session, entity, (keptFrom) => {
+    const isKept = ({ at }: Label) => keptFrom === null || at >= keptFrom
+    const acceptKept = (fields: readonly string[]) => {
+      const label = accept(fields)
+      if (typeof label === 'string' || isKept(label)) return label
+      return `its time is before ${formatInstant(keptFrom ?? 0n)}, where the past that is kept begins`
+    }
+    return joinList(list, { ...parts, accept: acceptKept }, signal)
+  })
+}
+
+async function joinList(
+  list: List,
+  { join, files, accept }: Omit<JoinParts, 'session' | 'entity'>,
   signal: AbortSignal,
 ): Promise<number> {
   let piece: Label[] = []

@@ -4,7 +4,7 @@
  */
 import { promisify } from 'node:util'
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
-import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, type SchemaElement } from 'hyparquet'
+import { type AsyncBuffer, parquetMetadataAsync, parquetReadObjects, type SchemaElement } from 'hyparquet'
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer'
 import type { FileEntry, HashedFile } from './hashed-file.ts'
 
@@ -104,8 +104,7 @@ const decompressors = {
 export type ReadRow = Readonly<Record<string, unknown>>
 
 /** The rows of a file, a piece at a time; times as microseconds. */
-export async function* readParquet(path: string): AsyncGenerator<readonly ReadRow[]> {
-  const file = await asyncBufferFromFile(path)
+export async function* readParquet(file: AsyncBuffer): AsyncGenerator<readonly ReadRow[]> {
   const metadata = await parquetMetadataAsync(file)
   let rowStart = 0
   for (const group of metadata.row_groups) {

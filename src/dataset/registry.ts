@@ -8,6 +8,7 @@ import { DATASET_LOCK_CLASS } from '../db/locks.ts'
 import type { Client, Pool, Queryable } from '../db/pool.ts'
 import { refuse } from './errors.ts'
 import type { Manifest } from './manifest.ts'
+import type { S3Settings } from './place.ts'
 
 /** As it was asked for. */
 export interface AskedFor {
@@ -24,11 +25,14 @@ export interface DatasetEntry {
   /** Without the keys of unknown entities, which are in the folder alone. */
   readonly manifest: Manifest
   readonly sha256: string
+  /** A path, or `s3://…`. */
   readonly folder: string
+  /** How the bucket was reached; null for a local folder. */
+  readonly s3: S3Settings | null
   readonly createdAt: string
 }
 
-const COLUMNS = 'name, entity, request, manifest, sha256, folder, created_at::text as "createdAt"'
+const COLUMNS = 'name, entity, request, manifest, sha256, folder, s3, created_at::text as "createdAt"'
 
 export async function listDatasets(db: Queryable): Promise<readonly DatasetEntry[]> {
   const { rows } = await db.query<DatasetEntry>(`select ${COLUMNS} from rescore.dataset order by created_at, name`)
@@ -59,14 +63,23 @@ export async function readDataset(db: Queryable, name: string): Promise<DatasetE
 
 export async function registerDataset(
   db: Queryable,
-  entry: Pick<DatasetEntry, 'name' | 'request' | 'manifest' | 'folder'>,
+  entry: Pick<DatasetEntry, 'name' | 'request' | 'manifest' | 'folder' | 's3'>,
 ): Promise<DatasetEntry> {
-  const { name, request, manifest, folder } = entry
+  const { name, request, manifest, folder, s3 } = entry
   // An erasure reaches the database, not folders: no list of keys is kept here.
   const kept: Manifest = { ...manifest, unknown: { keys: [], isWhole: manifest.rows.unknown === 0 } }
   await db.query(
-    'insert into rescore.dataset (name, entity, request, manifest, sha256, folder) values ($1, $2, $3, $4, $5, $6)',
-    [name, manifest.entity, JSON.stringify(request), JSON.stringify(kept), manifest.sha256, folder],
+    `insert into rescore.dataset (name, entity, request, manifest, sha256, folder, s3)
+     values ($1, $2, $3, $4, $5, $6, $7)`,
+    [
+      name,
+      manifest.entity,
+      JSON.stringify(request),
+      JSON.stringify(kept),
+      manifest.sha256,
+      folder,
+      s3 && JSON.stringify(s3),
+    ],
   )
   return await readDataset(db, name)
 }

@@ -15,6 +15,8 @@ export const ADVISORY_LOCK = {
   epochs: 7_265_736_314n,
   /** Held while deliveries are prepared. */
   prepareDeliveries: 7_265_736_313n,
+  /** Held while rows of the histories are folded, and while a record is erased: neither may put back what the other took. */
+  foldHistory: 7_265_736_315n,
   /** Held by the running service for as long as it runs. */
   service: 7_265_736_320n,
 } as const
@@ -24,3 +26,9 @@ export const DATASET_LOCK_CLASS = 726_573_634
 
 /** First half of the locks on roles, whose second half is a hash of the role's name. */
 export const ROLE_LOCK_CLASS = 726_573_633
+
+/** First half of the locks on the past of entities, whose second half is a hash of the entity. */
+export const HISTORY_LOCK_CLASS = 726_573_635
+
+/** First half of the locks on the room for new nulls, whose second half is a hash of the entity's name. */
+export const NULLS_LOCK_CLASS = 726_573_636

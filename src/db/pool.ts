@@ -6,6 +6,7 @@
  */
 import { Socket } from 'node:net'
 import pg from 'pg'
+import { isRescoreError } from '../errors.ts'
 
 export type Pool = pg.Pool
 export type Client = pg.PoolClient
@@ -184,6 +185,7 @@ const RETRIABLE_SQLSTATES = new Set([
   '08007', // transaction_resolution_unknown
   '53300', // too_many_connections
   '53200', // out_of_memory
+  '53100', // disk_full: somebody makes room
 ])
 const RETRIABLE_SYSTEM_CODES = new Set([
   'ECONNRESET',
@@ -202,6 +204,11 @@ export function isRetriableDbError(error: unknown): boolean {
   const code = sqlState(error)
   if (RETRIABLE_SQLSTATES.has(code) || RETRIABLE_SYSTEM_CODES.has(code)) return true
   return code === '' && RETRIABLE_MESSAGES.test(error.message)
+}
+
+/** What the loops that repeat go by: an error of ours says so itself. */
+export function isWorthRepeating(error: unknown): boolean {
+  return isRescoreError(error) ? error.fate === 'retry' : isRetriableDbError(error)
 }
 
 /** Of PostgreSQL's own errors; the code of the system for its own, and '' where there is none. */

@@ -13,13 +13,27 @@ export interface ProjectConfig {
   /** Where webhooks of connectors are listened for. Missing: nowhere. */
   readonly webhooks?: WebhookListener | undefined
   readonly backfill?: BackfillSpec | undefined
+  /** How long the past is kept. Missing: for ever. */
+  readonly history?: HistorySpec | undefined
   /** Who brings changes of the database into Kafka. Missing: Rescore. */
   readonly capture?: CapturedBy | undefined
+  /** What the loader of the project found of each feature's code; missing: the text of `compute` stands for it. */
+  readonly code?: ReadonlyMap<AnyFeature, string> | undefined
 }
 
 export interface BackfillSpec {
   /** A deployment that makes more rows of an entity stale than this recomputes them only once it is approved. */
   readonly approveAbove: number
+}
+
+/** Whole months of UTC before the present one. */
+export type Keep = 'forever' | `${number} ${'month' | 'months' | 'year' | 'years'}`
+
+export interface HistorySpec {
+  /** How long values and labels of the past are kept. Default: for ever. */
+  readonly keep?: Keep
+  /** By name of entity, where it differs. */
+  readonly entities?: Readonly<Record<string, Keep>>
 }
 
 /** `debezium`: topics that a Debezium connector writes are read, and Rescore opens no replication slot of its own. */
@@ -40,6 +54,8 @@ export interface ProjectSpec {
   readonly webhooks?: WebhookListener
   /** Default: to be approved above 100,000 rows of an entity. */
   readonly backfill?: BackfillSpec
+  /** Default: the past is kept for ever. */
+  readonly history?: HistorySpec
   readonly capture?: CapturedBy
 }
 
@@ -53,6 +69,6 @@ export function defineConfig(spec: ProjectSpec): ProjectConfig {
   const features = spec.features.flatMap((entry) =>
     isFeature(entry) ? [entry] : Object.values(entry).filter(isFeature),
   )
-  const { connectors = [], models = [], deliver = [], webhooks, backfill, capture } = spec
-  return { connectors, features: [...new Set(features)], models, deliver, webhooks, backfill, capture }
+  const { connectors = [], models = [], deliver = [], webhooks, backfill, history, capture } = spec
+  return { connectors, features: [...new Set(features)], models, deliver, webhooks, backfill, history, capture }
 }

@@ -3,6 +3,7 @@
  * lineage, exact to the column: what `inputs` does not name, `compute` cannot read.
  */
 import { type AnyEntity, assertName, type ColumnInput } from './entity.ts'
+import { checkExpectation, type Expectation, type ExpectationSpec } from './expectation.ts'
 import type { AggregateInput } from './relation.ts'
 import type { DaysSinceInput, PeriodInput } from './time.ts'
 
@@ -37,6 +38,7 @@ export interface AnyFeature {
   readonly description: string
   readonly inputs: Readonly<Record<string, AnyInput>>
   readonly equal: Equality
+  readonly expect: Expectation | null
   /** Called with exactly the declared inputs; must be pure and synchronous, without network, and the clock only by an input. */
   compute(inputs: Readonly<Record<string, unknown>>): FeatureValue
 }
@@ -58,6 +60,8 @@ export interface FeatureSpec<I extends Readonly<Record<string, AnyInput>>, T ext
   readonly description: string
   readonly inputs: I
   readonly equal?: Equality
+  /** Rules its values are held against when they are computed, and what becomes of one that breaks a rule. */
+  readonly expect?: ExpectationSpec<T>
   /** `null` says "unknown"; NaN and infinities are errors. A method, so that inputs stay exactly typed. */
   readonly compute: (inputs: InputValues<I>) => FeatureTypes[T] | null
 }
@@ -65,7 +69,15 @@ export interface FeatureSpec<I extends Readonly<Record<string, AnyInput>>, T ext
 /**
  * Names a feature may not take: columns the engine keeps beside the values in `rescore.features_<entity>`.
  */
-export const RESERVED_FEATURE_NAMES = ['key', 'snap_lsn', 'epoch', 'source_lsn', 'source_at', 'computed_at'] as const
+export const RESERVED_FEATURE_NAMES = [
+  'key',
+  'snap_lsn',
+  'epoch',
+  'source_lsn',
+  'source_at',
+  'computed_at',
+  'silenced_by',
+] as const
 
 /** @throws TypeError when the name, the version or an input is unusable */
 export function defineFeature<const I extends Readonly<Record<string, AnyInput>>, T extends FeatureType>(
@@ -92,7 +104,8 @@ export function defineFeature<const I extends Readonly<Record<string, AnyInput>>
       )
     }
   }
+  const expect = spec.expect === undefined ? null : checkExpectation(name, type, spec.expect)
   // Bivariance of methods is what lets one erased signature hold every typed compute.
   const erased: { compute(inputs: InputValues<I>): FeatureValue } = { compute: spec.compute }
-  return { input: 'feature', entity, name, version, type, description, inputs, equal, ...erased }
+  return { input: 'feature', entity, name, version, type, description, inputs, equal, expect, ...erased }
 }

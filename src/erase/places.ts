@@ -5,6 +5,7 @@
  * the source row goes first, so that whoever computes next finds nothing to compute from. Doing it again removes nothing.
  */
 import { memoryNames } from '../connect/suppression.ts'
+import { ADVISORY_LOCK } from '../db/locks.ts'
 import { type Queryable, quoteIdent, quoteTable } from '../db/pool.ts'
 import type { Table } from '../define/index.ts'
 import { asidePlaces } from './aside.ts'
@@ -96,14 +97,8 @@ async function removeDerived(run: Pass): Promise<void> {
     if (await isThere(database, features)) {
       await run.remove(features, `delete from ${quoteTable(features)} where key::text = $1`, [key])
     }
-    for (const table of [
-      'feature_history',
-      'classification_history',
-      'classification',
-      'quarantine',
-      'timer',
-      'delivery_due',
-    ]) {
+    const histories = ['feature_history', 'feature_base', 'classification_history', 'classification_base']
+    for (const table of [...histories, 'classification', 'quarantine', 'violation', 'timer', 'delivery_due']) {
       await run.remove(`rescore.${table}`, `delete from rescore.${table} where entity = $1 and key = $2`, [name, key])
     }
     await run.remove(
@@ -158,6 +153,7 @@ async function removeFromConnectors(run: Pass): Promise<void> {
 /** @param database a connection inside a transaction */
 export async function erasePass(database: Queryable, subject: Subject, key: string): Promise<Removed> {
   const run = new Pass(database, subject, key)
+  await database.query('select pg_advisory_xact_lock($1)', [ADVISORY_LOCK.foldHistory])
   await removeSource(run)
   await removeDerived(run)
   await removeFromConnectors(run)

@@ -14,6 +14,7 @@ import {
   type Table,
 } from '../define/index.ts'
 import { RescoreError } from '../errors.ts'
+import { codeOfText } from './code/code.ts'
 import type { EntityNode, FeatureNode, Graph, Reader } from './graph.ts'
 
 function refuse(code: string, message: string, mend: string): RescoreError {
@@ -73,12 +74,13 @@ function describeInput(input: AnyInput): unknown {
   return { path, operation, where, ...(window === undefined ? {} : { window }) }
 }
 
-function hashOf(feature: AnyFeature): string {
+/** Of what decides the values of a feature under its inputs; its name and what is said about it do not. */
+function hashOf(feature: AnyFeature, code: string | undefined): string {
   const inputs = Object.entries(feature.inputs)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([alias, input]) => [alias, describeInput(input)])
   const text = JSON.stringify(
-    { name: feature.name, type: feature.type, equal: feature.equal, inputs, compute: feature.compute.toString() },
+    { type: feature.type, equal: feature.equal, inputs, code: code ?? codeOfText(feature.compute.toString()) },
     (_, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value),
   )
   return createHash('sha256').update(text).digest('hex')
@@ -154,7 +156,7 @@ function compileEntity(entity: AnyEntity, config: ProjectConfig, given: readonly
     feature,
     bit,
     readers: [...new Set(readersOf.get(bit) ?? [])],
-    hash: hashOf(feature),
+    hash: hashOf(feature, config.code?.get(feature)),
   }))
   return {
     entity,

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { projectConfig } from '../../test/support/project-features.ts'
 import { compileGraph } from './compile.ts'
-import { lineageOf, readersOf } from './lineage.ts'
+import { fedBy, lineageOf, modelLineageOf, readersOf } from './lineage.ts'
 
 const graph = compileGraph(projectConfig)
 
@@ -79,4 +79,14 @@ test('a column knows the features it feeds', () => {
     'company.mean_text',
     'contact.warmth',
   ])
+})
+
+test('a column knows the models it feeds, through features or not, and a model the columns that feed it', () => {
+  const nodes = [...graph.entities.values()]
+  expect(fedBy(nodes, { table: 'app.event', column: 'kind' })).toMatchObject({ models: ['pair'] })
+  expect(fedBy(nodes, { table: 'app.contact', column: 'score' })).toMatchObject({ models: [] })
+  const pair = modelLineageOf(nodes, 'pair')
+  expect(pair).toMatchObject({ entity: 'company', reads: ['amount', 'visits', 'is_partner'], above: [] })
+  expect(pair?.columns).toContainEqual({ table: 'app.event', column: 'kind' })
+  expect(modelLineageOf(nodes, 'nobody')).toBeNull()
 })

@@ -134,3 +134,46 @@ export function readersOf(nodes: Iterable<EntityNode>, { table, column }: ReadCo
       .map(({ feature }) => ({ entity: node.entity.name, feature: feature.name })),
   )
 }
+
+export interface Fed {
+  readonly features: readonly ColumnReader[]
+  /** Names. */
+  readonly models: readonly string[]
+}
+
+/** What a column (null: the row itself) feeds, directly or not: features, and models that read one of them. */
+export function fedBy(nodes: readonly EntityNode[], column: ReadColumn): Fed {
+  const features = readersOf(nodes, column)
+  const isFed = (entity: string, name: string) => features.some((one) => one.entity === entity && one.feature === name)
+  const models = nodes.flatMap(({ entity, models: own }) =>
+    own.filter((model) => model.features.some(({ name }) => isFed(entity.name, name))).map(({ name }) => name),
+  )
+  return { features, models }
+}
+
+export interface ModelLineage {
+  readonly model: string
+  readonly entity: string
+  /** Features it reads itself. */
+  readonly reads: readonly string[]
+  /** Features that those read, directly or not. */
+  readonly above: readonly string[]
+  /** Columns that feed any of them. */
+  readonly columns: readonly ReadColumn[]
+}
+
+/** null: there is no model of that name. */
+export function modelLineageOf(nodes: readonly EntityNode[], name: string): ModelLineage | null {
+  for (const node of nodes) {
+    const model = node.models.find((one) => one.name === name)
+    if (model === undefined) continue
+    const reads = model.features.map((feature) => feature.name)
+    const lineages = node.features
+      .filter(({ feature }) => reads.includes(feature.name))
+      .map((one) => lineageOf(node, one))
+    const above = new Set(lineages.flatMap((one) => one.above).filter((one) => !reads.includes(one)))
+    const columns = distinct(lineages.flatMap((one) => one.columns))
+    return { model: name, entity: node.entity.name, reads, above: [...above], columns }
+  }
+  return null
+}

@@ -5,25 +5,31 @@
 import type { Pool, Queryable } from '../db/pool.ts'
 import type { FeatureValue } from '../define/index.ts'
 import { RescoreError } from '../errors.ts'
-import { Known } from './fold.ts'
+import type { Cause } from '../log/stage.ts'
+import { type BaseStep, stepsOf } from './base.ts'
+import { type FeatureStep, Known } from './fold.ts'
 import { formatInstant, type Instant, instantSql } from './instant.ts'
+import { assertKept, readKeptFrom } from './kept.ts'
 import { readSteps } from './read.ts'
 
+/** `base`: kept of rows older than the rule, because it still held when the past begins. */
+type Operation = 'insert' | 'update' | 'delete' | 'base'
 type Labelled = { readonly label: string; readonly probability: number }
 
 export type Moved =
   | {
       readonly kind: 'features'
-      readonly op: 'insert' | 'update' | 'delete'
+      readonly op: Operation
       readonly validAt: string
       readonly recordedAt: string
       readonly moves: readonly { readonly feature: string; readonly from: FeatureValue; readonly to: FeatureValue }[]
-      /** Features whose time had come, where that is what moved them, and the instants. */
-      readonly times: readonly { readonly feature: string; readonly at: string }[]
+      /** Those that were kept of them. */
+      readonly causes: readonly Cause[]
+      readonly causesLeftOut: number
     }
   | {
       readonly kind: 'classification'
-      readonly op: 'insert' | 'update' | 'delete'
+      readonly op: Operation
       readonly validAt: string
       readonly recordedAt: string
       readonly model: string
@@ -39,11 +45,14 @@ export interface KnownThen {
   readonly exists: boolean
   /** Rows of its history were deleted: values that never moved since are missing. */
   readonly isCut: boolean
+  /** The first instant that can be asked for; null: any. */
+  readonly keptFrom: string | null
   readonly features: Readonly<Record<string, { value: FeatureValue; validAt: string; recordedAt: string }>>
   readonly classifications: readonly (Labelled & { model: string; modelVersion: string; scoredAt: string })[]
 }
 
 type Changed = Readonly<Record<string, { readonly from?: FeatureValue; readonly to: FeatureValue }>>
+type ChangedThen = readonly (readonly [feature: string, Changed[string]])[]
 
 interface MovedRow {
   readonly op: Moved['op']
@@ -52,7 +61,10 @@ interface MovedRow {
 }
 interface FeatureRow extends MovedRow {
   readonly changed: Changed | null
-  readonly times: readonly { readonly feature: string; readonly atMs: number }[]
+  /** Of a base. */
+  readonly steps: readonly BaseStep[] | null
+  readonly causes: readonly Cause[]
+  readonly cause_count: number
 }
 interface ScoreRow extends MovedRow {
   readonly model: string
@@ -71,12 +83,12 @@ const times = ({ valid_at, recorded_at }: MovedRow) => ({
   recordedAt: formatInstant(recorded_at),
 })
 
-const FEATURES = `select op, changed, ${instantSql('valid_at')} as valid_at, ${instantSql('recorded_at')} as recorded_at,
-    array(select c from json_array_elements(causes) c where c->>'op' = 'time') as times
-  from rescore.feature_history where entity = $1 and key = $2 order by id desc limit $3`
+const FEATURES = `select op, changed, steps, causes, cause_count, ${instantSql('valid_at')} as valid_at,
+    ${instantSql('recorded_at')} as recorded_at
+  from rescore.feature_past where entity = $1 and key = $2 order by id desc limit $3`
 const SCORES = `select op, model, model_version, from_label, from_probability, to_label, to_probability,
     ${instantSql('coalesce(source_at, scored_at)')} as valid_at, ${instantSql('scored_at')} as recorded_at
-  from rescore.classification_history where entity = $1 and key = $2 order by id desc limit $3`
+  from rescore.classification_past where entity = $1 and key = $2 order by id desc limit $3`
 
 function unknown(entity: string, key: string): RescoreError {
   return new RescoreError({
@@ -85,6 +97,31 @@ function unknown(entity: string, key: string): RescoreError {
     message: `The history knows nothing of ${entity} '${key}'.`,
     mend: `Check the key; \`select key from rescore.features_${entity} limit 5\` shows some.`,
   })
+}
+
+function movesOf(changed: ChangedThen) {
+  return changed.map(([feature, { from = null, to }]) => ({ feature, from, to }))
+}
+
+/** A base tells of several times, newest first. */
+function movedFeatures(row: FeatureRow): readonly { readonly recorded: bigint; readonly moved: Moved }[] {
+  const { op, steps, changed, causes, cause_count, recorded_at: recorded } = row
+  const kind = 'features'
+  const because = { causes, causesLeftOut: Math.max(0, cause_count - causes.length) }
+  if (steps === null)
+    return [{ recorded, moved: { kind, op, ...times(row), moves: movesOf(Object.entries(changed ?? {})), ...because } }]
+  const told = ({ validAt, recordedAt, changed: then }: FeatureStep) => ({
+    recorded: recordedAt,
+    moved: {
+      kind,
+      op,
+      validAt: formatInstant(validAt),
+      recordedAt: formatInstant(recordedAt),
+      moves: movesOf(Object.entries(then ?? {})),
+      ...because,
+    } as const,
+  })
+  return stepsOf(steps).map(told).toReversed()
 }
 
 /**
@@ -98,16 +135,7 @@ export async function readMoves(
   const features = await db.query<FeatureRow>(FEATURES, [entity, key, limit])
   const scores = await db.query<ScoreRow>(SCORES, [entity, key, limit])
   if (features.rows.length === 0 && scores.rows.length === 0) throw unknown(entity, key)
-  const told = features.rows.map((row) => ({
-    recorded: row.recorded_at,
-    moved: {
-      kind: 'features',
-      op: row.op,
-      ...times(row),
-      times: row.times.map(({ feature, atMs }) => ({ feature, at: formatInstant(BigInt(Math.round(atMs * 1_000))) })),
-      moves: Object.entries(row.changed ?? {}).map(([feature, { from = null, to }]) => ({ feature, from, to })),
-    } satisfies Moved,
-  }))
+  const told = features.rows.flatMap(movedFeatures)
   const scored = scores.rows.map((row) => ({
     recorded: row.recorded_at,
     moved: {
@@ -133,7 +161,7 @@ async function classificationsAt(db: Queryable, entity: string, key: string, at:
   const { rows } = await db.query<ScoreRow>(
     `select distinct on (model) op, model, model_version, to_label, to_probability,
        ${instantSql('coalesce(source_at, scored_at)')} as valid_at, ${instantSql('scored_at')} as recorded_at
-     from rescore.classification_history
+     from rescore.classification_past
      where entity = $1 and key = $2 and greatest(source_at, scored_at) <= $3::timestamptz order by model, id desc`,
     [entity, key, formatInstant(at)],
   )
@@ -146,12 +174,15 @@ async function classificationsAt(db: Queryable, entity: string, key: string, at:
 
 /**
  * The entity as it was known at `at`, not a microsecond later.
- * @throws RescoreError CLI_UNKNOWN_ENTITY when there is no history of it at all
+ * @throws RescoreError CLI_UNKNOWN_ENTITY when there is no history of it at all, HISTORY_NOT_KEPT before its past begins
  */
 export async function readKnown(pool: Pool, entity: string, key: string, at: Instant): Promise<KnownThen> {
   const known = new Known(at)
   await readSteps(pool, { entity, keys: [key], until: at }, (step) => known.add(step))
+  const classifications = await classificationsAt(pool, entity, key, at)
+  await assertKept(pool, entity, at)
   if (known.recordedAt === null) await readMoves(pool, { entity, key, limit: 1 })
+  const keptFrom = await readKeptFrom(pool, entity)
   const features = [...known.values]
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([feature, { value, validAt, recordedAt }]) => [
@@ -164,7 +195,8 @@ export async function readKnown(pool: Pool, entity: string, key: string, at: Ins
     at: formatInstant(at),
     exists: known.exists,
     isCut: known.isCut,
+    keptFrom: keptFrom === null ? null : formatInstant(keptFrom),
     features: Object.fromEntries(features),
-    classifications: await classificationsAt(pool, entity, key, at),
+    classifications,
   }
 }

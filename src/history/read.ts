@@ -6,52 +6,71 @@ import { sleep } from '../db/backoff.ts'
 import { parseLsn } from '../db/lsn.ts'
 import { type Client, type Pool, type Queryable, withTransaction } from '../db/pool.ts'
 import { RescoreError } from '../errors.ts'
-import type { FeatureStep } from './fold.ts'
+import { type BaseStep, type StoredStep, stepsOf } from './base.ts'
 import { formatInstant, type Instant, instantSql } from './instant.ts'
 
-export interface KeyedStep extends FeatureStep {
+/** `snapLsn` is of the snapshot its values were computed from; of several steps in one row of the base, of the newest. */
+export interface KeyedStep extends StoredStep {
   readonly key: string
-  /** Of the snapshot its values were computed from. */
-  readonly snapLsn: bigint
 }
 
-interface StepRow {
+type StepRow = {
+  readonly id: bigint
   readonly key: string
-  readonly op: FeatureStep['op']
-  readonly changed: FeatureStep['changed']
+  readonly epoch: number
   readonly valid_at: bigint
   readonly recorded_at: bigint
   readonly snap_lsn: string
-}
+} & (
+  | { readonly op: KeyedStep['op']; readonly changed: KeyedStep['changed'] }
+  | { readonly op: 'base'; readonly steps: readonly BaseStep[] }
+)
 
 const PIECE = 2_000
 const CURSOR = 'rescore_history'
 
 const STEPS = `declare ${CURSOR} no scroll cursor for
-  select key, op, changed, ${instantSql('valid_at')} as valid_at, ${instantSql('recorded_at')} as recorded_at, snap_lsn::text as snap_lsn
-  from rescore.feature_history
+  select id, key, op, changed, steps, epoch, ${instantSql('valid_at')} as valid_at,
+    ${instantSql('recorded_at')} as recorded_at, snap_lsn::text as snap_lsn
+  from rescore.feature_past
   where entity = $1 and key = any($2::text[]) and recorded_at <= $3::timestamptz
   order by key, id`
 
-async function readAll(client: Client, values: unknown[], take: (step: KeyedStep) => void): Promise<void> {
-  await client.query(STEPS, values)
+export interface PastRange {
+  readonly entity: string
+  readonly keys: readonly string[]
+  readonly until: Instant
+}
+
+function takeRow(row: StepRow, take: (step: KeyedStep) => void): void {
+  const { id, key, epoch } = row
+  const snapLsn = parseLsn(row.snap_lsn)
+  if (row.op === 'base') {
+    for (const step of stepsOf(row.steps)) take({ ...step, id, key, epoch, snapLsn })
+    return
+  }
+  const { op, changed } = row
+  take({ id, key, epoch, snapLsn, op, changed, validAt: row.valid_at, recordedAt: row.recorded_at })
+}
+
+/** As `readSteps`, inside the caller's transaction. */
+export async function readPast(
+  client: Client,
+  { entity, keys, until }: PastRange,
+  take: (step: KeyedStep) => void,
+): Promise<void> {
+  await client.query(STEPS, [entity, keys, formatInstant(until)])
   for (;;) {
     const { rows } = await client.query<StepRow>(`fetch ${PIECE} from ${CURSOR}`)
-    for (const { key, op, changed, valid_at, recorded_at, snap_lsn } of rows) {
-      take({ key, op, changed, validAt: valid_at, recordedAt: recorded_at, snapLsn: parseLsn(snap_lsn) })
-    }
+    for (const row of rows) takeRow(row, take)
     if (rows.length < PIECE) break
   }
+  await client.query(`close ${CURSOR}`)
 }
 
 /** Every step of these keys that was recorded by `until`, each key's in the order they were written. */
-export async function readSteps(
-  pool: Pool,
-  range: { readonly entity: string; readonly keys: readonly string[]; readonly until: Instant },
-  take: (step: KeyedStep) => void,
-): Promise<void> {
-  const values = [range.entity, range.keys, formatInstant(range.until)]
-  await withTransaction(pool, { readOnly: true }, (client) => readAll(client, values, take))
+export async function readSteps(pool: Pool, range: PastRange, take: (step: KeyedStep) => void): Promise<void> {
+  await withTransaction(pool, { readOnly: true }, (client) => readPast(client, range, take))
 }
 
 interface HorizonRow {

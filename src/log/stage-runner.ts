@@ -8,8 +8,8 @@
  * lost has happened.
  */
 import { Backoff } from '../db/backoff.ts'
-import { isRetriableDbError, type Pool } from '../db/pool.ts'
-import { asError, isRescoreError } from '../errors.ts'
+import { isWorthRepeating, type Pool } from '../db/pool.ts'
+import { asError } from '../errors.ts'
 import { isPlanted } from '../faults.ts'
 import type { Clock } from './clock.ts'
 import type { InTransaction, Lane } from './lane.ts'
@@ -91,9 +91,8 @@ class StageRunner<Work> {
         backoff.reset()
       } catch (error) {
         if (signal.aborted) return
-        const isRetriable = isRescoreError(error) ? error.fate === 'retry' : isRetriableDbError(error)
         report({ type: 'failed', stage: stage.name, code: codeOf(error), message: asError(error).message })
-        if (!isRetriable) throw error
+        if (!isWorthRepeating(error)) throw error
         // Rejects only when the signal aborts, which the loop's condition sees.
         await backoff.wait(signal).catch(() => undefined)
       }

@@ -31,6 +31,12 @@ export interface Stage<Work> {
   readonly isTimed?: boolean
   /** Brings tables and definitions in line with the code, before any change is read. Idempotent. */
   deploy(pool: Pool): Promise<void>
+  /**
+   * Where processes share the stage: asked first in every transaction that moves a position, also when the changes mean
+   * nothing to the stage, since to other definitions they may. @throws when the definitions of this process are not the
+   * deployed ones
+   */
+  admit?(context: ApplyContext): Promise<void>
   plan(batch: Batch): Work | null
   apply(work: Work, context: ApplyContext): Promise<void>
   /**
@@ -50,11 +56,14 @@ export interface Stage<Work> {
   sweepNeeded?(): boolean
 }
 
-/** One old → new of a source column, kept with what it caused. */
+/**
+ * One old → new of a source column, kept with what it caused. Of op 'backfill': no change but a job, whose number is
+ * `key`; `to` says why it ran.
+ */
 export interface ChangeCause {
   readonly table: string
   readonly key: string
-  readonly op: 'insert' | 'update' | 'delete' | 'truncate'
+  readonly op: 'insert' | 'update' | 'delete' | 'truncate' | 'backfill'
   readonly column: string | null
   readonly from: string | null
   readonly to: string | null

@@ -1,11 +1,15 @@
 /**
- * The catalog of features: what each is, what it reads and who reads it, and how its stored values are.
+ * The catalog of features: what each is, what it reads and who reads it, what is expected of it, and how its stored
+ * values are.
  *
- * Invariant: reads only; counting the values of a table stops after 5 s, and then what is not known is null.
+ * Invariant: reads only. What the code says and what is deployed may differ, and then both are told.
  */
-import { isCanceled, type Pool, quoteIdent, quoteTable, withTransaction } from '../db/pool.ts'
-import type { EntityNode, Graph } from '../graph/graph.ts'
+import type { Pool } from '../db/pool.ts'
+import type { Expectation } from '../define/index.ts'
+import type { FeatureNode, Graph } from '../graph/graph.ts'
 import { lineageOf } from '../graph/lineage.ts'
+import { type FeatureFigures, readFeatureFigures } from './feature-figures.ts'
+import { countViolations } from './violations.ts'
 
 export interface CatalogEntry {
   readonly entity: string
@@ -15,114 +19,90 @@ export interface CatalogEntry {
   readonly version: number
   /** null: not deployed. */
   readonly deployedVersion: number | null
+  /** Other code under the deployed version: nobody has answered for it, or somebody has said that it is equivalent. */
+  readonly edit: 'none' | 'unanswered' | 'equivalent'
   /** The backfill that its stale values wait for. */
   readonly backfill: bigint | null
   readonly reads: readonly string[]
   readonly readBy: readonly string[]
-  /** Stored rows, and those of them computed under its present definition. */
+  /** Stored rows; null: not known. */
   readonly rows: number | null
+  /** Of them, computed under its present definition, and still to be; those of entities put aside are neither. */
   readonly fresh: number | null
+  readonly stale: number | null
+  /** false: the three above are estimates from a sample. */
+  readonly isExact: boolean
+  /** Entities put aside. */
+  readonly aside: number | null
+  /** Age of the oldest change or definition its values do not reflect yet; null: nobody runs that could say. */
+  readonly freshnessSeconds: number | null
   /** Share of stored values that are null, 0 to 1. */
   readonly nullRate: number | null
-  /** Seconds that live changes of its stage lag. */
-  readonly lagSeconds: number | null
+  /** false: from a sample. */
+  readonly isNullRateExact: boolean
   readonly computed: number
   /** Share of computations that did not move the value, 0 to 1; null: never computed. */
   readonly cutOffRatio: number | null
+  readonly expect: Expectation | null
+  /** Values that are not as expected. */
+  readonly violations: number
 }
 
-interface DefinitionRow {
-  readonly entity: string
-  readonly feature: string
-  readonly version: number
-  readonly changed_in_epoch: number
-  readonly backfill: bigint | null
-  readonly computed: number | null
-  readonly moved: number | null
+const NOT_DEPLOYED = {
+  version: null,
+  hash: '',
+  equivalent: [],
+  backfill: null,
+  rows: null,
+  fresh: null,
+  stale: null,
+  isExact: false,
+  aside: null,
+  freshnessSeconds: null,
+  nullRate: null,
+  isNullRateExact: false,
+  computed: 0,
+  moved: 0,
 }
 
-interface Counts {
-  readonly rows: number
-  readonly fresh: readonly number[]
-  readonly nulls: readonly number[]
-}
+type Deployed = Pick<FeatureFigures, 'hash' | 'equivalent'> & { readonly version: number | null }
 
-const DEFINITIONS = `select d.entity, d.feature, d.version, d.changed_in_epoch, d.backfill,
-    t.computed::float8, t.moved::float8
-  from rescore.definition d left join rescore.feature_tally t using (entity, feature)`
-
-const COUNT_WITHIN_MS = 5_000
-
-/** null: not deployed, or too many to count in time. */
-async function countValues(
-  pool: Pool,
-  node: EntityNode,
-  known: ReadonlyMap<string, DefinitionRow>,
-): Promise<Counts | null> {
-  const deployed = node.features.filter(({ feature }) => known.has(feature.name))
-  if (deployed.length === 0) return null
-  const nulls = deployed.map(({ feature }) => `count(*) filter (where ${quoteIdent(feature.name)} is null)`)
-  const fresh = deployed.map(
-    ({ feature }) => `count(*) filter (where epoch >= ${known.get(feature.name)?.changed_in_epoch ?? 0})`,
-  )
-  try {
-    return await withTransaction(pool, { readOnly: true }, async (client) => {
-      await client.query(`set local statement_timeout = ${COUNT_WITHIN_MS}`)
-      const { rows } = await client.query<{ rows: number; nulls: number[]; fresh: number[] }>(
-        `select count(*)::float8 as rows, array[${nulls.join(', ')}]::float8[] as nulls,
-           array[${fresh.join(', ')}]::float8[] as fresh from ${quoteTable(node.featureTable)}`,
-      )
-      const [row] = rows
-      if (row === undefined) return null
-      const place = (list: readonly number[]) =>
-        node.features.map((one) => {
-          const at = deployed.indexOf(one)
-          return at < 0 ? 0 : (list[at] ?? 0)
-        })
-      return { rows: row.rows, nulls: place(row.nulls), fresh: place(row.fresh) }
-    })
-  } catch (error) {
-    if (isCanceled(error)) return null
-    throw error
-  }
+function editOf({ feature, hash }: FeatureNode, deployed: Deployed): CatalogEntry['edit'] {
+  if (deployed.version !== feature.version || deployed.hash === hash) return 'none'
+  return deployed.equivalent.includes(hash) ? 'equivalent' : 'unanswered'
 }
 
 export async function readCatalog(pool: Pool, graph: Graph): Promise<readonly CatalogEntry[]> {
-  const { rows } = await pool.query<DefinitionRow>(DEFINITIONS)
-  const lag = await pool.query<{ lag: number | null }>(
-    `select max(lag_seconds) as lag from rescore.stage_status
-     where stage = 'recompute' and updated_at > now() - interval '35 s'`,
-  )
-  const lagSeconds = lag.rows[0]?.lag ?? null
-  const entries: CatalogEntry[] = []
-  for (const node of graph.entities.values()) {
-    const { name: entity } = node.entity
-    const known = new Map(rows.filter((row) => row.entity === entity).map((row) => [row.feature, row]))
-    const counts = await countValues(pool, node, known)
-    for (const featureNode of node.features) {
-      const { feature, bit } = featureNode
-      const row = known.get(feature.name)
-      const lineage = lineageOf(node, featureNode)
-      const isCounted = counts !== null && row !== undefined
-      const computed = row?.computed ?? 0
-      entries.push({
+  const nameOf = (entity: string, feature: string) => `${entity}.${feature}`
+  const figures = await readFeatureFigures(pool)
+  const known = new Map(figures.map((one) => [nameOf(one.entity, one.feature), one]))
+  const violations = new Map<string, number>()
+  for (const { entity, feature, count } of await countViolations(pool)) {
+    const name = nameOf(entity, feature)
+    violations.set(name, (violations.get(name) ?? 0) + count)
+  }
+  return [...graph.entities.values()].flatMap((node) =>
+    node.features.map((featureNode: FeatureNode): CatalogEntry => {
+      const { feature } = featureNode
+      const entity = node.entity.name
+      const { below, inputs, models } = lineageOf(node, featureNode)
+      const deployed = known.get(nameOf(entity, feature.name)) ?? NOT_DEPLOYED
+      const { version: deployedVersion, moved, hash: _hash, equivalent: _equivalent, ...stored } = deployed
+      return {
+        ...stored,
         entity,
         feature: feature.name,
         description: feature.description,
         type: feature.type,
         version: feature.version,
-        deployedVersion: row?.version ?? null,
-        backfill: row?.backfill ?? null,
-        reads: lineage.inputs.map(({ text }) => text),
-        readBy: [...lineage.below.map((name) => `${entity}.${name}`), ...lineage.models.map((name) => `model ${name}`)],
-        rows: isCounted ? counts.rows : null,
-        fresh: isCounted ? (counts.fresh[bit] ?? 0) : null,
-        nullRate: isCounted && counts.rows > 0 ? (counts.nulls[bit] ?? 0) / counts.rows : null,
-        lagSeconds,
-        computed,
-        cutOffRatio: computed === 0 ? null : 1 - (row?.moved ?? 0) / computed,
-      })
-    }
-  }
-  return entries
+        deployedVersion,
+        edit: editOf(featureNode, deployed),
+        reads: inputs.map(({ text }) => text),
+        readBy: [...below.map((name) => nameOf(entity, name)), ...models.map((name) => `model ${name}`)],
+        cutOffRatio: stored.computed === 0 ? null : 1 - moved / stored.computed,
+        expect: feature.expect,
+        violations: violations.get(nameOf(entity, feature.name)) ?? 0,
+      }
+    }),
+  )
 }

@@ -7,11 +7,18 @@
  */
 import { createPool, type Pool } from '../db/pool.ts'
 import { asError } from '../errors.ts'
+import { type PastSummary, readPastSummary } from '../history/describe.ts'
 import { nowSql } from '../log/clock.ts'
+import { type FeatureFigures, readFeatureFigures } from './feature-figures.ts'
+import { countViolations, type ViolationCount } from './violations.ts'
 
 const ANSWER_WITHIN_MS = 2_000
 const REACHABLE_KEPT_MS = 1_000
 const FIGURES_KEPT_MS = 5_000
+/** Reading them costs some tens of milliseconds of PostgreSQL, for a million rows as well. */
+const FEATURES_KEPT_MS = 15_000
+/** Of one statement; what takes longer is left out. */
+const COUNT_WITHIN_MS = 1_500
 /** Rows are counted up to here, so that a look costs the same whatever has piled up. */
 export const COUNTED_AT_MOST = 10_000
 
@@ -33,6 +40,8 @@ export interface DatabaseFigures {
     readonly rejected: number
     readonly overdue: number
   }
+  readonly violations: readonly ViolationCount[]
+  readonly past: PastSummary
 }
 
 const SLOT = `select s.active, coalesce(s.wal_status = 'lost', false) as lost,
@@ -77,11 +86,20 @@ export class DatabaseWatch implements AsyncDisposable {
   readonly #pool: Pool
   readonly #problem: Kept<string | null>
   readonly #figures: Kept<DatabaseFigures>
+  /** Beside the other connection: what counts rows must not make the database look away. */
+  readonly #counting: Pool
+  readonly #features: Kept<readonly FeatureFigures[] | Error>
+  #lastFeatures: readonly FeatureFigures[] | Error | null = null
 
   constructor(url: string) {
     this.#pool = createPool({ url, applicationName: 'rescore health', max: 1, answerWithinMs: ANSWER_WITHIN_MS })
     this.#problem = new Kept(REACHABLE_KEPT_MS, () => this.#reach())
     this.#figures = new Kept(FIGURES_KEPT_MS, () => this.#look())
+    const answerWithinMs = 2 * COUNT_WITHIN_MS
+    this.#counting = createPool({ url, applicationName: 'rescore health', max: 1, answerWithinMs })
+    this.#features = new Kept(FEATURES_KEPT_MS, () =>
+      readFeatureFigures(this.#counting, COUNT_WITHIN_MS).catch((error: unknown) => asError(error)),
+    )
   }
 
   /** null: it answers; else why not, without names or values. */
@@ -94,8 +112,16 @@ export class DatabaseWatch implements AsyncDisposable {
     return this.#figures.get()
   }
 
+  /** As they last were, or why they could not be read; they are asked for anew, and not waited for. null: not yet. */
+  features(): readonly FeatureFigures[] | Error | null {
+    void this.#features.get().then((found) => {
+      this.#lastFeatures = found
+    })
+    return this.#lastFeatures
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#pool.end()
+    await Promise.all([this.#pool.end(), this.#counting.end()])
   }
 
   async #reach(): Promise<string | null> {
@@ -114,6 +140,8 @@ export class DatabaseWatch implements AsyncDisposable {
     const stages = await this.#pool.query<DatabaseFigures['stages'][number]>(STAGES)
     const aside = await this.#pool.query<DatabaseFigures['aside']>(ASIDE)
     const none = { deadLetters: 0, unpublished: 0, quarantined: 0, rejected: 0, overdue: 0 }
-    return { slot: slot.rows[0] ?? null, stages: stages.rows, aside: aside.rows[0] ?? none }
+    const violations = await countViolations(this.#pool)
+    const past = await readPastSummary(this.#pool)
+    return { slot: slot.rows[0] ?? null, violations, stages: stages.rows, aside: aside.rows[0] ?? none, past }
   }
 }

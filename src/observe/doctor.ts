@@ -16,6 +16,7 @@ import { asError, isRescoreError } from '../errors.ts'
 import { filledTables } from '../graph/captured-tables.ts'
 import type { PathColumn } from '../graph/path-columns.ts'
 import { examineClock } from './doctor-clock.ts'
+import { examineHistory } from './doctor-history.ts'
 import { examineUnpublished } from './doctor-unpublished.ts'
 
 export interface Problem {
@@ -217,6 +218,7 @@ const CHECKS: readonly (readonly [string, Check])[] = [
   ['slot', slotState],
   ['clock', ({ pool }) => examineClock(pool)],
   ['too large for Kafka', ({ pool }) => examineUnpublished(pool)],
+  ['history', ({ pool, config }) => examineHistory(pool, config)],
   ['models', modelFiles],
   ['connectors', connectors],
 ]

@@ -6,12 +6,15 @@
  */
 import type { Queryable } from '../db/pool.ts'
 import { RescoreError } from '../errors.ts'
+import type { BaseStep } from '../history/base.ts'
 import type { Cause, FeatureMove } from '../log/stage.ts'
+import { readSilenced, type SilencedRow } from './silenced.ts'
+import { type OpenViolation, violationsOf } from './violations.ts'
 
 export interface ExplainedScore {
   readonly model: string
   readonly modelVersion: string
-  readonly op: 'insert' | 'update' | 'delete'
+  readonly op: 'insert' | 'update' | 'delete' | 'base'
   readonly from: { readonly label: string; readonly probability: number } | null
   readonly to: { readonly label: string; readonly probability: number } | null
   readonly scoredAt: string
@@ -20,7 +23,8 @@ export interface ExplainedScore {
 export interface ExplainedStep {
   /** When the values became valid; PostgreSQL's text form, UTC. */
   readonly at: string
-  readonly op: 'insert' | 'update' | 'delete'
+  /** `base`: kept of older steps, without their causes, because it still held when the past begins. */
+  readonly op: 'insert' | 'update' | 'delete' | 'base'
   readonly causes: readonly Cause[]
   /** Causes beyond those kept. */
   readonly causesLeftOut: number
@@ -45,6 +49,10 @@ export interface Explanation {
     readonly reason: string
     readonly since: string
   } | null
+  /** Set while the values were computed by a silent backfill and no model has scored them since. */
+  readonly silenced: SilencedRow | null
+  /** Features whose last computed value is not as expected; what became of it. */
+  readonly violations: readonly OpenViolation[]
   /** Newest first. */
   readonly steps: readonly ExplainedStep[]
 }
@@ -67,6 +75,7 @@ interface ScoreRow {
 interface FeatureRow {
   readonly op: ExplainedStep['op']
   readonly changed: Moves | null
+  readonly steps: readonly BaseStep[] | null
   readonly causes: readonly Cause[] | null
   readonly cause_count: number
   readonly valid_at: string
@@ -88,14 +97,30 @@ function score(row: ScoreRow): ExplainedScore {
   }
 }
 
+/** As PostgreSQL prints it in UTC. */
+const asPrinted = (instant: string) => instant.replace('T', ' ').replace(/\.?0*Z$/, '+00')
+
+/** A base tells of several times; scores stand under the newest. */
+function baseSteps(base: readonly BaseStep[], scores: readonly ExplainedScore[]): readonly ExplainedStep[] {
+  return base.map(({ valid_at, values }, index) => ({
+    at: asPrinted(valid_at),
+    op: 'base',
+    causes: [],
+    causesLeftOut: 0,
+    moves: Object.entries(values).map(([feature, to]) => ({ feature, from: null, to })),
+    scores: index === base.length - 1 ? scores : [],
+  }))
+}
+
 /** Puts each score under the feature row it was made from; what has none (a new model version) stands alone. */
 function steps(features: readonly FeatureRow[], scores: readonly ScoreRow[]): ExplainedStep[] {
   const bySource = Map.groupBy(scores, (row) => row.features_lsn)
-  const fromFeatures = features.map((row): ExplainedStep => {
+  const fromFeatures = features.flatMap((row): readonly ExplainedStep[] => {
     const made = bySource.get(row.snap_lsn) ?? []
     bySource.delete(row.snap_lsn)
+    if (row.steps !== null) return baseSteps(row.steps, made.map(score))
     const causes = row.causes ?? []
-    return {
+    const step = {
       at: row.valid_at,
       op: row.op,
       causes,
@@ -103,6 +128,7 @@ function steps(features: readonly FeatureRow[], scores: readonly ScoreRow[]): Ex
       moves: Object.entries(row.changed ?? {}).map(([feature, { from = null, to }]) => ({ feature, from, to })),
       scores: made.map(score),
     }
+    return [step]
   })
   const alone = [...bySource.values()].flat().map(
     (row): ExplainedStep => ({
@@ -135,13 +161,13 @@ export async function explain(
     [entity, key],
   )
   const features = await db.query<FeatureRow>(
-    `select op, changed, causes, cause_count, valid_at::text, snap_lsn::text from rescore.feature_history
+    `select op, changed, steps, causes, cause_count, valid_at::text, snap_lsn::text from rescore.feature_past
      where entity = $1 and key = $2 order by id desc limit $3`,
     [entity, key, limit],
   )
   const scores = await db.query<ScoreRow>(
     `select model, model_version, op, from_label, from_probability, to_label, to_probability, scored_at::text,
-            features_lsn::text from rescore.classification_history
+            features_lsn::text from rescore.classification_past
      where entity = $1 and key = $2 order by id desc limit $3`,
     [entity, key, limit * 8],
   )
@@ -149,6 +175,7 @@ export async function explain(
     'select feature, code, reason, since::text from rescore.quarantine where entity = $1 and key = $2',
     [entity, key],
   )
+  const violations = await violationsOf(db, entity, key)
   const chain = steps(features.rows, scores.rows)
   if (chain.length === 0 && now.rows.length === 0 && aside.rows.length === 0) {
     throw new RescoreError({
@@ -169,6 +196,8 @@ export async function explain(
       scoredAt: row.scored_at,
     })),
     quarantined: aside.rows[0] ?? null,
+    silenced: await readSilenced(db, entity, key),
+    violations,
     steps: chain.slice(0, limit),
   }
 }

@@ -43,6 +43,12 @@ export class Health {
     this.#isStarted = true
   }
 
+  /** All parts have ended, and are started again. */
+  again(): void {
+    this.#parts.clear()
+    this.#isStarted = false
+  }
+
   /** Asked to stop: what is in hand is finished, and nothing new should be sent here. */
   drain(): void {
     this.#isDraining = true

@@ -159,9 +159,70 @@ export function createMetricTable(registry: Registry, declared: DeclaredMetric[]
       'budget',
     ),
 
+    featureFreshness: gauge(
+      'rescore_feature_freshness_seconds',
+      'Age of the oldest change or definition that values of the feature do not reflect yet.',
+      'entity',
+      'feature',
+    ),
+    featureStale: gauge(
+      'rescore_feature_stale_rows',
+      'Rows still to be computed under its present definition; of more than 100,000 by a sample.',
+      'entity',
+      'feature',
+    ),
+    featureNulls: gauge(
+      'rescore_feature_null_ratio',
+      'Share of its stored values that are null, 0 to 1; of more than 100,000 by a sample.',
+      'entity',
+      'feature',
+    ),
+    featureComputed: counter(
+      'rescore_feature_computed_total',
+      'Times the feature was computed for an entity, by all processes.',
+      'entity',
+      'feature',
+    ),
+    featureMoved: counter(
+      'rescore_feature_moved_total',
+      'Times that moved its value; 1 less the share of it is the cut-off ratio.',
+      'entity',
+      'feature',
+    ),
+    violations: gauge(
+      'rescore_expectation_violations',
+      'Values that break a rule of their feature and that nobody has accepted, counted up to 100,000.',
+      'entity',
+      'feature',
+      'rule',
+      'otherwise',
+    ),
+    violationAge: gauge(
+      'rescore_expectation_oldest_violation_seconds',
+      'How long the oldest of them has been so.',
+      'entity',
+      'feature',
+      'rule',
+      'otherwise',
+    ),
+
     deadLetters: gauge('rescore_dead_letter_records', 'Rows of rescore.dead_letter, counted up to 10,000.'),
     unpublished: gauge('rescore_unpublished_records', 'Rows of rescore.unpublished, counted up to 10,000.'),
     quarantined: gauge('rescore_quarantined_entities', 'Rows of rescore.quarantine, counted up to 10,000.'),
+    pastBytes: gauge('rescore_history_bytes', 'Histories and what is kept of their folded rows, indexes included.'),
+    pastPartitions: gauge('rescore_history_partitions', 'Partitions of the histories.'),
+    pastStrays: gauge(
+      'rescore_history_default_rows',
+      'Rows whose month was not there when they were written, counted up to 10,000.',
+    ),
+    pastRun: gauge(
+      'rescore_history_run_timestamp_seconds',
+      'When the rule for the past was last applied to its end, seconds since 1970.',
+    ),
+    pastWaiting: gauge(
+      'rescore_history_run_incomplete',
+      '1 when the last run had to leave something or failed, else 0.',
+    ),
     rejectsKept: gauge('rescore_rejected_records', 'Rows of rescore.reject, counted up to 10,000.'),
   }
 }

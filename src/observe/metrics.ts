@@ -8,6 +8,7 @@
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import type { StageEvent } from '../log/stage.ts'
 import type { DatabaseFigures, DatabaseWatch } from './database-watch.ts'
+import { setFeatures, setViolations } from './feature-metrics.ts'
 import type { Health } from './health.ts'
 import { createMetricTable } from './metric-table.ts'
 
@@ -137,6 +138,8 @@ export class Metrics {
   async text(health: Health, database: DatabaseWatch): Promise<string> {
     const problem = await database.problem()
     const figures = problem === null ? await this.#figures(database) : null
+    const features = problem === null ? database.features() : null
+    if (features instanceof Error) this.#countFailure(features)
     // In one tick, so that two scrapes at once do not see each other's totals half set.
     this.#table.databaseReachable.set(problem === null ? 1 : 0)
     for (const [part, { state }] of health.parts) {
@@ -145,6 +148,8 @@ export class Metrics {
     this.#readStages()
     this.#readBudgets()
     this.#readDatabase(figures)
+    setViolations(this.#table, figures?.violations ?? [])
+    setFeatures(this.#table, features instanceof Error ? null : features)
     return this.registry.metrics()
   }
 
@@ -152,10 +157,14 @@ export class Metrics {
     try {
       return await database.figures()
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? error.code : undefined
-      this.#table.scrapeFailures.inc({ code: this.#codes.of(code) })
+      this.#countFailure(error)
       return null
     }
+  }
+
+  #countFailure(error: unknown): void {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    this.#table.scrapeFailures.inc({ code: this.#codes.of(code) })
   }
 
   get contentType(): string {
@@ -200,6 +209,11 @@ export class Metrics {
       table.unpublished,
       table.quarantined,
       table.rejectsKept,
+      table.pastBytes,
+      table.pastPartitions,
+      table.pastStrays,
+      table.pastRun,
+      table.pastWaiting,
       table.timersOverdue,
     ]) {
       gauge.remove()
@@ -218,5 +232,17 @@ export class Metrics {
     table.quarantined.set(aside.quarantined)
     table.rejectsKept.set(aside.rejected)
     table.timersOverdue.set(aside.overdue)
+    this.#readPast(figures)
+  }
+
+  #readPast({ past }: DatabaseFigures): void {
+    const table = this.#table
+    table.pastBytes.set(past.bytes)
+    table.pastPartitions.set(past.partitions)
+    table.pastStrays.set(past.strays)
+    if (past.lastRun === null) return
+    const { endedAt, error } = past.lastRun
+    table.pastWaiting.set(error === null ? 0 : 1)
+    if (endedAt !== null) table.pastRun.set(Date.parse(endedAt) / 1_000)
   }
 }

@@ -4,8 +4,11 @@
  */
 import type { Pool } from '../db/pool.ts'
 import { withTransaction } from '../db/pool.ts'
+import { type PastSummary, readPastSummary } from '../history/describe.ts'
 import { nowSql } from '../log/clock.ts'
+import { countSilenced, type Silenced } from './silenced.ts'
 import { type PartitionStatus, readShared, WORKER_GONE, type WorkerStatus } from './status-shared.ts'
+import { countViolations, type ViolationCount } from './violations.ts'
 
 export interface StageStatus {
   readonly stage: string
@@ -46,11 +49,18 @@ export interface Status {
     readonly updatedAt: string
   }[]
   readonly classifications: readonly { readonly model: string; readonly label: string; readonly count: number }[]
+  /** Features that run other code under their version, for which nobody has answered, as `entity.feature`. */
+  readonly edited: readonly string[]
   readonly quarantined: number
+  /** Entities that a silent backfill has computed, and that were not scored since. */
+  readonly silenced: readonly Silenced[]
+  /** Values that are not as their features expect. */
+  readonly violations: readonly ViolationCount[]
   readonly rejected: number
   readonly timers: TimerStatus
   /** Changes published without their large columns, because their topic cannot take them. */
   readonly unpublished: number
+  readonly past: PastSummary
 }
 
 export interface TimerStatus {
@@ -101,6 +111,9 @@ const SLOT = `select s.slot_name as name, s.active, s.wal_status as "walStatus",
 const CONNECTORS = `select connector, stream, done::float8 as done, total::float8 as total, updated_at::text as "updatedAt"
   from rescore.connector_state order by connector, stream`
 
+const EDITED = `select d.entity || '.' || d.feature as name from rescore.definition d
+  where d.edited_hash is not null and not exists (select from rescore.equivalent e
+    where (e.entity, e.feature, e.version, e.hash) = (d.entity, d.feature, d.version, d.edited_hash)) order by 1`
 const NO_TIMERS: TimerStatus = { waiting: 0, overdue: 0, nextAt: null, behindSeconds: 0, standsStillSeconds: 0 }
 
 const TIMERS = `select count(t.due_at)::float8 as waiting, (count(*) filter (where t.due_at <= c.now))::float8 as overdue,
@@ -118,11 +131,13 @@ export async function readStatus(pool: Pool): Promise<Status> {
     const labels = await client.query<Status['classifications'][number]>(
       'select model, label, count(*)::float8 as count from rescore.classification group by 1, 2 order by 1, 2',
     )
+    const edited = await client.query<{ name: string }>(EDITED)
     const aside = await client.query<{ quarantined: number; rejected: number; unpublished: number }>(
       `select (select count(*) from rescore.quarantine)::float8 as quarantined,
               (select count(*) from rescore.reject)::float8 as rejected,
               (select count(*) from rescore.unpublished)::float8 as unpublished`,
     )
+    const violations = await countViolations(client)
     const timers = await client.query<TimerStatus>(TIMERS)
     return {
       stages: stages.rows.map((row) => stageStatus(row, partitions)),
@@ -131,10 +146,14 @@ export async function readStatus(pool: Pool): Promise<Status> {
       slot: slot.rows[0] ?? null,
       connectors: connectors.rows,
       classifications: labels.rows,
+      edited: edited.rows.map(({ name }) => name),
       quarantined: aside.rows[0]?.quarantined ?? 0,
+      silenced: await countSilenced(client),
+      violations,
       rejected: aside.rows[0]?.rejected ?? 0,
       timers: timers.rows[0] ?? NO_TIMERS,
       unpublished: aside.rows[0]?.unpublished ?? 0,
+      past: await readPastSummary(client),
     }
   })
 }

@@ -42,6 +42,8 @@ export interface VerifyReport {
   readonly classifications: number
   /** Entities that wait for a backfill: known to be stale, and not compared. */
   readonly stale: number
+  /** Entities whose values a silent backfill moved, not scored since: their labels are not compared, all else is. */
+  readonly silenced: number
   /** The first 1,000. */
   readonly differences: readonly Difference[]
   readonly differenceCount: number
@@ -66,6 +68,7 @@ interface Round {
   readonly features: number
   readonly classifications: number
   readonly stale: number
+  readonly silenced: number
   readonly isComplete: boolean
   readonly reflectedLsn: string
 }
@@ -84,7 +87,7 @@ async function look(
     const definitions = await checkDefinitions(client, graph, options.models.models)
     const nowMs = await readNow(client, clock)
     const found = [...definitions.differences, ...(await overdueTimers(client, dueMs))].filter(isWanted)
-    const count = { entities: 0, features: 0, classifications: 0, stale: 0 }
+    const count = { entities: 0, features: 0, classifications: 0, stale: 0, silenced: 0 }
     for (const node of graph.entities.values()) {
       const { name } = node.entity
       const models = options.models.models.filter(({ model }) => model.entity.name === name)
@@ -100,6 +103,7 @@ async function look(
         count.features += compared * node.features.length
         count.classifications += compared * models.length
         count.stale += checked.stale
+        count.silenced += checked.silenced
         if (found.length > MAX_SUSPECTS) return { found, ...count, isComplete: false, reflectedLsn: lsn }
       }
     }
@@ -133,6 +137,7 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   return {
     entities: first.entities,
     stale: first.stale,
+    silenced: first.silenced,
     features: first.features,
     classifications: first.classifications,
     differences: found.slice(0, LISTED),

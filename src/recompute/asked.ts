@@ -5,7 +5,7 @@
  */
 import { RescoreError } from '../errors.ts'
 import { mask } from './affected.ts'
-import { failureOf, type Outcome } from './outcome.ts'
+import { failureOf, type Job, type Outcome } from './outcome.ts'
 import type { Program } from './program.ts'
 
 export interface AskedEntities {
@@ -15,6 +15,7 @@ export interface AskedEntities {
   readonly features: readonly string[]
   /** Also those that are up to date. */
   readonly isForced: boolean
+  readonly job: Job
 }
 
 /** How many entities of which kind. */
@@ -59,7 +60,7 @@ export function doneOf(outcomes: readonly Outcome[], count: number): AskedDone {
     const { computed } = outcome
     if (computed === null) done.gone += 1
     else if (failureOf(outcome) !== null) done.failed += 1
-    else if (computed.computed === 0) done.fresh += 1
+    else if (computed.computed === 0 && outcome.row.silencedBy === null) done.fresh += 1
     else if (computed.moves.length > 0) done.changed += 1
     else done.unchanged += 1
   }

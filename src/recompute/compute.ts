@@ -5,11 +5,13 @@
  * stale or put aside has nothing to be cut off against: what is stale and all that reads it is computed. The first
  * failing feature ends the entity's turn; nothing of it is half applied. An entity that is put aside is computed whole,
  * and only when something of what failed, or of what comes before it, can have changed: else it would fail the same way.
+ * A value that breaks a rule and is held back (expect.ts) moves nothing: readers see the stored one.
  */
 import { type FeatureValue, latenessMs } from '../define/index.ts'
 import { asError, isRescoreError } from '../errors.ts'
 import { isPlanted } from '../faults.ts'
 import type { FeatureMove } from '../log/stage.ts'
+import { ENOUGH_ROOM, judge, type NullRoom, refusalOf, type Violation } from './expect.ts'
 import { type Inputs, withStrictInputs } from './inputs.ts'
 import type { Aside, LoadedRow } from './load.ts'
 import { type FeatureProgram, type Program, reachableFrom } from './program.ts'
@@ -27,6 +29,10 @@ export interface Computed {
   readonly values: readonly FeatureValue[]
   readonly moves: readonly FeatureMove[]
   readonly failure: Failure | null
+  /** Of what is expected; of an entity that is put aside, only what it is put aside for. */
+  readonly violations: readonly Violation[]
+  /** Features that broke a rule before and now pass. */
+  readonly passed: readonly string[]
   readonly computed: number
   readonly needed: number
   /** Of each computed feature that has inputs which know the time, also of the one that failed. */
@@ -142,6 +148,16 @@ function inputsJson(inputs: Inputs): string | null {
   return text.length > MAX_INPUTS || text.includes('\\u0000') ? null : text
 }
 
+/** Nothing of it is half applied. */
+function failed(
+  { stored }: LoadedRow,
+  failure: Failure,
+  rest: Pick<Computed, 'computed' | 'needed' | 'due'>,
+  violations: readonly Violation[] = [],
+): Computed {
+  return { values: stored, moves: [], failure, violations, passed: [], ...rest }
+}
+
 /** What compute is called with, and when that changes if nothing but time does; infinite: never, or by nothing of its own. */
 function inputsOf(
   { bindings, node }: FeatureProgram,
@@ -169,9 +185,12 @@ export function computeRow(
   demand: Demand,
   isStrict: boolean,
   tally: EntityTally | null = null,
+  room: NullRoom = ENOUGH_ROOM,
 ): Computed {
   const values = [...row.stored]
   const moves: FeatureMove[] = []
+  const violations: Violation[] = []
+  const passed: string[] = []
   const forced = flagsOf(demand.forced, program.features.length)
   const needed = flagsOf(demand.needed, program.features.length)
   const due: Due[] = []
@@ -188,9 +207,19 @@ export function computeRow(
     const { name } = feature.node.feature
     if ('refusal' in checked) {
       const failure = { feature: name, inputs: inputsJson(inputs), ...checked.refusal }
-      return { values: row.stored, moves: [], failure, computed, needed: neededCount, due }
+      return failed(row, failure, { computed, needed: neededCount, due })
     }
     const stored = row.stored[bit] ?? null
+    const open = row.open.get(name)
+    const standing = { stored, hasRow: row.epoch !== null, open, room }
+    const violation = judge(feature.node.feature, checked.value, standing)
+    if (violation?.effect === 'aside') {
+      const failure = { feature: name, inputs: inputsJson(inputs), ...refusalOf(feature.node.feature, violation) }
+      return failed(row, failure, { computed, needed: neededCount, due }, [violation])
+    }
+    if (violation !== null) violations.push(violation)
+    else if (open !== undefined) passed.push(name)
+    if (violation?.effect === 'held' && !isPlanted('blocked-value-read')) continue
     if (isCutOff(feature, row, checked.value, stored)) continue
     values[bit] = checked.value
     if (tally !== null) tally.moved[bit] = (tally.moved[bit] ?? 0) + 1
@@ -201,5 +230,5 @@ export function computeRow(
       needed[reader] = 1
     }
   }
-  return { values, moves, failure: null, computed, needed: neededCount, due }
+  return { values, moves, failure: null, violations, passed, computed, needed: neededCount, due }
 }

@@ -1,78 +1,9 @@
 /** Definitions, epochs and sweeps. */
 import { expect, test } from 'vitest'
-import { change, openHarness } from '../../test/recompute/harness.ts'
-import { createTestDatabase, type TestDatabase } from '../../test/support/pg.ts'
-import {
-  type AnyFeature,
-  defineConfig,
-  defineEntity,
-  defineFeature,
-  defineTable,
-  type FeatureType,
-  type FeatureValue,
-  integer,
-  text,
-} from '../define/index.ts'
-import { compileGraph } from '../graph/compile.ts'
+import { change } from '../../test/recompute/harness.ts'
+import { dealSum, epochs, graphOf, open, readerOf, size } from '../../test/recompute/releases.ts'
+import { createTestDatabase } from '../../test/support/pg.ts'
 import { createRecomputeStage } from './stage.ts'
-
-const companies = defineTable({ name: 'app.companies', key: 'id', columns: { id: text().notNull(), n: integer() } })
-const deals = defineTable({
-  name: 'app.deals',
-  key: 'id',
-  columns: { id: integer().notNull(), company_id: text(), n: integer() },
-})
-const company = defineEntity({ name: 'company', table: companies })
-const sales = company.many(deals, { foreignKey: 'company_id' })
-
-function size(version: number, factor: number, type: FeatureType = 'integer'): AnyFeature {
-  const defined = defineFeature({
-    entity: company,
-    name: 'size',
-    version,
-    type: 'integer',
-    description: 'n, times something',
-    inputs: { n: company.columns.n },
-    compute: () => null,
-  })
-  const compute = ({ n }: Readonly<Record<string, unknown>>): FeatureValue =>
-    type === 'text' ? `${Number(n) * factor}` : Number(n) * factor
-  return { ...defined, type, compute }
-}
-
-function readerOf(input: AnyFeature): AnyFeature {
-  const defined = defineFeature({
-    entity: company,
-    name: 'reader',
-    version: 1,
-    type: 'text',
-    description: 'Shows what it reads',
-    inputs: {},
-    compute: () => null,
-  })
-  return { ...defined, inputs: { input }, compute: ({ input: value }) => `<${value}>` }
-}
-
-const dealSum = defineFeature({
-  entity: company,
-  name: 'deal_sum',
-  version: 1,
-  type: 'integer',
-  description: 'Sum over deals',
-  inputs: { sum: sales.sum('n') },
-  compute: ({ sum }) => sum,
-})
-
-const graphOf = (...features: AnyFeature[]) => compileGraph(defineConfig({ features }))
-const open = (db: TestDatabase, ...features: AnyFeature[]) =>
-  openHarness(db, graphOf(...features), { tables: [companies, deals] })
-
-async function epochs(db: TestDatabase) {
-  const { rows } = await db.query<{ feature: string; changed_in_epoch: number }>(
-    'select feature, changed_in_epoch from rescore.definition order by feature',
-  )
-  return Object.fromEntries(rows.map((row) => [row.feature, row.changed_in_epoch]))
-}
 
 test('the sweep loads what no change told of, piece by piece, and removes what is left over', async () => {
   await using db = await createTestDatabase('deploy')
@@ -141,29 +72,52 @@ test('a type changes with the version only; then the column is made anew, and ol
   const retyped = await open(db, size(2, 1, 'text'))
   await retyped.sweep()
   expect(await retyped.stored()).toEqual({ a: { size: '5' } })
+  // What went with the column is told, or the history would go on from a value that is stored nowhere.
+  const { rows } = await db.query<{ changed: object }>('select changed from rescore.feature_history order by id')
+  expect(rows.map((row) => row.changed)).toEqual([
+    { size: { to: 1 } },
+    { size: { from: 1, to: null } },
+    { size: { from: null, to: '5' } },
+  ])
 })
 
-test('other code under the same version is told once and acted on never', async () => {
+test('other code under the same version is told at each start until somebody answers, and acted on never', async () => {
   await using db = await createTestDatabase('deploy')
   await open(db, size(1, 1))
   const edited = { ...size(1, 1), compute: () => 42 }
-  const harness = await open(db, edited)
-  expect(harness.events).toMatchObject([{ type: 'failed', code: 'FEATURE_CODE_CHANGED' }])
+  const told = [{ type: 'failed', code: 'FEATURE_CODE_CHANGED' }]
+  expect((await open(db, edited)).events).toMatchObject(told)
+  expect((await open(db, edited)).events).toMatchObject(told)
   expect(await epochs(db)).toEqual({ size: 1 })
-  expect((await open(db, edited)).events).toEqual([])
+  // The code it was deployed with is no edit of itself.
+  expect((await open(db, size(1, 1))).events).toEqual([])
+  expect((await open(db, { ...edited, version: 2 })).events).toEqual([])
+  expect(await epochs(db)).toEqual({ size: 2 })
 })
 
-test('a removed feature loses its definition and keeps its column; coming back it is new', async () => {
+test('a removed feature loses its definition and keeps its column; coming back it is new, and never of another type', async () => {
   await using db = await createTestDatabase('deploy')
+  const first = size(1, 1)
+  await open(db, first, readerOf(first))
   const harness = await open(db, size(1, 1), dealSum)
   await db.query(`insert into app.companies values ('a', 1); insert into app.deals values (1, 'a', 5)`)
   await harness.sweep()
+  // The newest epoch is gone with it: a row written in it is not up to date in what comes next.
   await (await open(db, size(1, 1))).sweep()
   expect(await epochs(db)).toEqual({ size: 1 })
   await db.query('update app.deals set n = 6')
-  const back = await open(db, size(1, 1), dealSum)
+  const kept = await db.query('select deal_sum::integer from rescore.features_company')
+  expect(kept.rows).toEqual([{ deal_sum: 5 }])
+  const retyped = { ...dealSum, type: 'text' as const, compute: () => 'x' }
+  await expect(open(db, size(2, 1), retyped)).rejects.toMatchObject({
+    code: 'FEATURE_TYPE_CHANGED',
+    mend: expect.stringMatching(/version of 'deal_sum' to 2.*rescore prune/),
+  })
+  const back = await open(db, size(2, 1), dealSum)
+  // Greater than any given before: those of the deployment that was refused included.
+  expect(await epochs(db)).toEqual({ size: 4, deal_sum: 4 })
   await back.sweep()
-  expect([await back.stored(), await epochs(db)]).toEqual([{ a: { size: 1, deal_sum: 6 } }, { size: 1, deal_sum: 2 }])
+  expect(await back.stored()).toEqual({ a: { size: 1, deal_sum: 6 } })
 })
 
 test('a truncated table makes what reads it stale, also for the changes that follow in the same batch', async () => {

@@ -16,7 +16,8 @@ import { ComputedBefore, type Entities, type Look } from './computed.ts'
 import type { EntityEpochs } from './epochs.ts'
 import { isPossibleKey } from './literals.ts'
 import { type LoadedRow, Loader } from './load.ts'
-import { isOrphan, mustWrite, type Outcome } from './outcome.ts'
+import { NullLimit } from './null-room.ts'
+import { isOrphan, type Job, mustWrite, type Outcome } from './outcome.ts'
 import { compileProgram, type Program, reachableFrom } from './program.ts'
 import { statement } from './statement.ts'
 import type { EntityTally } from './tally.ts'
@@ -47,6 +48,8 @@ export interface EngineRun {
   readonly counters: Counters
   /** What of entities of which nothing is known to be dirty; missing: what is stale. */
   readonly asked?: Asked
+  /** On whose behalf, where it is not a change's or a sweep's. */
+  readonly job?: Job | null
   /** Told of what each entity came to. */
   readonly onOutcomes?: (outcomes: readonly Outcome[]) => void
   /** Told of every entity whose row was written. */
@@ -78,9 +81,13 @@ function settle<T>(work: () => T): () => T {
 }
 
 /** Without those that a newer row has refused: whoever wrote it has written its timers. */
-function standing(outcomes: readonly Outcome[], written: readonly Outcome[], epoch: number): readonly Outcome[] {
+function standing(
+  outcomes: readonly Outcome[],
+  written: readonly Outcome[],
+  context: Parameters<typeof mustWrite>[1],
+): readonly Outcome[] {
   const stored = new Set(written)
-  return outcomes.filter((outcome) => stored.has(outcome) || !(mustWrite(outcome, epoch) || isOrphan(outcome)))
+  return outcomes.filter((outcome) => stored.has(outcome) || !(mustWrite(outcome, context) || isOrphan(outcome)))
 }
 
 function heldBy({ node, keyType }: Program): Held {
@@ -96,6 +103,7 @@ export class Engine {
   readonly #writer: Writer
   readonly #held: Held
   readonly #before: ComputedBefore
+  readonly #nulls: NullLimit
   readonly #isStrict: boolean
   readonly #tally: EntityTally | null
 
@@ -107,6 +115,7 @@ export class Engine {
     this.#writer = new Writer(this.program)
     this.#held = heldBy(this.program)
     this.#before = new ComputedBefore(this.program)
+    this.#nulls = new NullLimit(node)
     this.#isStrict = isStrict
   }
 
@@ -139,7 +148,7 @@ export class Engine {
       const loading = this.#load(run, pieceAt(from + PIECE))
       const computed = settle(() => this.#compute(run, pieceAt(from), rows))
       rows = await loading
-      await this.#write(run, look, computed())
+      await this.#write(run, look, await this.#withinNulls(run, computed()))
     }
   }
 
@@ -165,15 +174,24 @@ export class Engine {
     })
   }
 
+  #withinNulls(run: EngineRun, outcomes: readonly Outcome[]): Promise<readonly Outcome[]> {
+    return this.#nulls.fit(run.context.client, outcomes, (outcome, room) => {
+      const demand = this.#demand(run, outcome.row, outcome.dirty)
+      return { ...outcome, computed: computeRow(this.program, outcome.row, demand, this.#isStrict, null, room) }
+    })
+  }
+
   async #write(
-    { context, epochs, counters, onOutcomes, onWritten, onTimer }: EngineRun,
+    { context, epochs, counters, job = null, onOutcomes, onWritten, onTimer }: EngineRun,
     look: Look | null,
     outcomes: readonly Outcome[],
   ): Promise<void> {
     const { client, snapshotLsn } = context
-    const written = await this.#writer.write({ client, snapshotLsn, epoch: epochs.current }, outcomes)
+    const { current: epoch, swept } = epochs
+    const writing = { client, snapshotLsn, epoch, swept, job }
+    const written = await this.#writer.write(writing, outcomes)
     counters.written += written.length
-    const soonestMs = await writeTimers(client, this.program, standing(outcomes, written, epochs.current))
+    const soonestMs = await writeTimers(client, this.program, standing(outcomes, written, writing))
     if (soonestMs !== null) onTimer?.(soonestMs)
     onOutcomes?.(outcomes)
     if (look !== null) await this.#before.note(client, look, outcomes)

@@ -1,13 +1,13 @@
 /**
  * The history of feature rows: what moved, because of what, since when.
- * Invariant: one row per feature row whose values moved, in the same transaction; a row that only tells of new
- * definitions has none. Valid from the commit of the newest change behind it.
+ * Invariant: one row per feature row whose values moved, or whose silence ended, in the same transaction; a row that only
+ * tells of new definitions has none. Valid from the commit of the newest change behind it.
  */
 import { formatLsn } from '../db/lsn.ts'
 import type { FeatureValue } from '../define/index.ts'
 import type { FeatureMove } from '../log/stage.ts'
 import { plainArray, textArray, timestampText } from './literals.ts'
-import type { Outcome, WriteContext } from './outcome.ts'
+import { markOf, type Outcome, type WriteContext } from './outcome.ts'
 
 /**
  * Documents come as lines: JSON holds no line break, so PostgreSQL cuts them apart without looking at them. In an array
@@ -42,13 +42,14 @@ function changedJson(moves: readonly FeatureMove[], isInsert: boolean): string {
 }
 
 /** @param outcomes those that were written */
-export async function writeHistory(
-  { client, snapshotLsn, epoch }: WriteContext,
-  entity: string,
-  outcomes: readonly Outcome[],
-): Promise<void> {
+export async function writeHistory(context: WriteContext, entity: string, outcomes: readonly Outcome[]): Promise<void> {
+  const { client, snapshotLsn, epoch, job } = context
   const told = outcomes.filter(
-    (outcome) => operationOf(outcome) !== 'update' || (outcome.computed?.moves.length ?? 0) > 0,
+    (outcome) =>
+      operationOf(outcome) !== 'update' ||
+      (outcome.computed?.moves.length ?? 0) > 0 ||
+      // What moved silently is scored now: because of this.
+      (outcome.row.silencedBy !== null && markOf(outcome, context) === null),
   )
   if (told.length === 0) return
   const operations = told.map(operationOf)
@@ -56,6 +57,7 @@ export async function writeHistory(
   const changed = told.map(({ computed }, index) =>
     computed === null ? '' : changedJson(computed.moves, operations[index] === 'insert'),
   )
+  const asked = job === null ? [] : [job.cause]
   await client.query({
     name: 'rescore-feature-history',
     text: INSERT,
@@ -64,8 +66,8 @@ export async function writeHistory(
       textArray(told.map(({ row }) => row.key)),
       textArray(operations),
       changed.join('\n'),
-      told.map(({ dirty }) => JSON.stringify(dirty?.causes ?? [])).join('\n'),
-      plainArray(told.map(({ dirty }) => dirty?.causeCount ?? 0)),
+      told.map(({ dirty }) => JSON.stringify(dirty?.causes ?? asked)).join('\n'),
+      plainArray(told.map(({ dirty }) => dirty?.causeCount ?? asked.length)),
       textArray(told.map(({ dirty }) => (dirty === null ? null : timestampText(dirty.newestCauseMs)))),
       epoch,
       formatLsn(snapshotLsn),

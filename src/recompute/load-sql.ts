@@ -7,6 +7,7 @@
  * a column of another type does not end the life of a prepared statement ("cached plan must not change result type").
  */
 import { quoteIdent, quoteTable } from '../db/pool.ts'
+import { SILENCED_BY } from '../graph/silenced.ts'
 import { reachedSql } from './path-sql.ts'
 import type { Program } from './program.ts'
 import { type Statement, statement } from './statement.ts'
@@ -19,8 +20,15 @@ export interface LoadStatement extends Statement {
   readonly windows: readonly WindowSql[]
 }
 
-/** Columns before the stored features: key, exists, quarantine's feature and epoch, epoch of the stored row. */
-export const FIXED_COLUMNS = 5
+/** Columns before the stored features: key, exists, quarantine's feature and epoch, epoch and mark of the stored row, violations. */
+export const FIXED_COLUMNS = 7
+
+/** Looked for only where something is expected. */
+function violationsSql({ entity, features }: Program['node']): string {
+  if (features.every(({ feature }) => feature.expect === null)) return 'null'
+  return `(select json_agg(json_build_array(v.feature, v.effect, v.value, v.accepted_at is not null))
+    from rescore.violation v where v.entity = '${entity.name}' and v.key = i.key::text)::text`
+}
 
 /** The slots that the features of `bits` read. */
 export function slotsOf(program: Program, bits: bigint): ReadonlySet<number> {
@@ -64,6 +72,8 @@ export function compileLoad(
     'q.feature',
     'q.epoch::text',
     'f.epoch::text',
+    `f.${SILENCED_BY}::text`,
+    violationsSql(node),
     ...program.features.map(({ node: { feature } }) =>
       absent.has(feature.name) ? 'null' : `f.${quoteIdent(feature.name)}::text`,
     ),

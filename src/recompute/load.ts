@@ -4,6 +4,7 @@
  */
 import type { Client } from '../db/pool.ts'
 import { type FeatureType, type FeatureValue, latenessMs } from '../define/index.ts'
+import type { Effect, OpenViolation } from './expect.ts'
 import { textArray } from './literals.ts'
 import { compileLoad, FIXED_COLUMNS, type LoadStatement, slotsOf } from './load-sql.ts'
 import type { Program, ReadSlot } from './program.ts'
@@ -26,8 +27,12 @@ export interface LoadedRow {
   readonly aside: Aside | null
   /** Epoch of the stored feature row; null: there is none. */
   readonly epoch: number | null
+  /** The backfill that computed the stored row silently; null: scoring has been told of it. */
+  readonly silencedBy: bigint | null
   /** By bit; all null when there is no stored row. */
   readonly stored: readonly FeatureValue[]
+  /** Features whose last computed value breaks a rule. */
+  readonly open: ReadonlyMap<string, OpenViolation>
   readonly read: ReadSlot
 }
 
@@ -37,6 +42,14 @@ const EXACT_STATEMENTS = 64
 function decodeStored(text: string, type: FeatureType): FeatureValue {
   if (type === 'text') return text
   return type === 'boolean' ? text === 'true' : Number(text)
+}
+
+const NONE: ReadonlyMap<string, OpenViolation> = new Map()
+
+function decodeOpen(text: string | null): ReadonlyMap<string, OpenViolation> {
+  if (text === null) return NONE
+  const rows: readonly (readonly [string, Effect, FeatureValue, boolean])[] = JSON.parse(text)
+  return new Map(rows.map(([feature, effect, value, isAccepted]) => [feature, { effect, value, isAccepted }]))
 }
 
 const asText = { getTypeParser: () => (value: string) => value }
@@ -74,6 +87,8 @@ export class Loader {
       exists: row[1] === 'true',
       aside: typeof row[2] === 'string' ? { feature: row[2], epoch: Number(row[3]) } : null,
       epoch: row[4] === null ? null : Number(row[4]),
+      silencedBy: typeof row[5] === 'string' ? BigInt(row[5]) : null,
+      open: decodeOpen(row[6] ?? null),
       stored: features.map(({ node }, bit) => {
         const text = row[FIXED_COLUMNS + bit] ?? null
         return text === null ? null : decodeStored(text, node.feature.type)

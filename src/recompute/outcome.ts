@@ -4,6 +4,8 @@
  * written.
  */
 import type { Client } from '../db/pool.ts'
+import { isPlanted } from '../faults.ts'
+import type { Cause } from '../log/stage.ts'
 import type { Dirty } from './affected.ts'
 import type { Computed, Failure } from './compute.ts'
 import type { LoadedRow } from './load.ts'
@@ -14,6 +16,17 @@ export interface WriteContext {
   /** Read before the snapshot: the version of everything written. */
   readonly snapshotLsn: bigint
   readonly epoch: number
+  /** Rows below it are owed to sweeps. */
+  readonly swept: number
+  /** null: for a change, or a sweep. */
+  readonly job: Job | null
+}
+
+/** A backfill, as what it computes is to be told of. */
+export interface Job {
+  readonly cause: Cause
+  /** Its number where what it writes is not to be scored; null: like everything else. */
+  readonly silencedBy: bigint | null
 }
 
 export interface Outcome {
@@ -33,10 +46,28 @@ export function isOrphan({ row }: Outcome): boolean {
   return !row.exists && row.epoch !== null
 }
 
-/** Written when a value moved, when there was no row, or to say that an old row is true of the new definitions. */
-export function mustWrite({ row, computed }: Outcome, epoch: number): boolean {
+/**
+ * Written when a value moved, when there was no row, to say that an old row is true of the new definitions, or that what
+ * was computed silently is to be scored.
+ */
+export function mustWrite(outcome: Outcome, context: Pick<WriteContext, 'epoch' | 'swept' | 'job'>): boolean {
+  const { row, computed } = outcome
   if (computed === null || computed.failure !== null) return false
-  return row.epoch === null || row.epoch < epoch || computed.moves.length > 0
+  if (row.epoch === null || row.epoch < context.epoch || computed.moves.length > 0) return true
+  return row.silencedBy !== markOf(outcome, context) && !isPlanted('silence-outlives-changes')
+}
+
+/** What nobody has come to yet: silence would keep from scoring what a change, or a first load, has asked for. */
+function isOwedToSweep({ epoch, aside }: LoadedRow, swept: number): boolean {
+  return !((epoch !== null && epoch >= swept) || (aside !== null && aside.epoch >= swept))
+}
+
+/** What the row is marked with when it is written. */
+export function markOf({ row, computed }: Outcome, { swept, job }: Pick<WriteContext, 'swept' | 'job'>): bigint | null {
+  const silencedBy = job?.silencedBy ?? null
+  if (silencedBy === null || isOwedToSweep(row, swept)) return null
+  // Values that scoring knows are not news.
+  return row.epoch !== null && computed?.moves.length === 0 ? row.silencedBy : silencedBy
 }
 
 /** Put aside earlier, and now either computed or gone. */

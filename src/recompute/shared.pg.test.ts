@@ -6,9 +6,8 @@ import { expectedFeatures, readTables } from '../../test/recompute/oracle.ts'
 import { dealSum, open, size } from '../../test/recompute/small.ts'
 import { eventually } from '../../test/support/eventually.ts'
 import { createTestDatabase, type TestDatabase } from '../../test/support/pg.ts'
-import { isRetriableDbError } from '../db/pool.ts'
+import { isWorthRepeating } from '../db/pool.ts'
 import { defineConfig } from '../define/index.ts'
-import { isRescoreError } from '../errors.ts'
 import { plant } from '../faults.ts'
 import { compileGraph } from '../graph/compile.ts'
 import type { Change } from '../log/log.ts'
@@ -160,7 +159,7 @@ test('four workers with the rows of the same few entities leave what a recompute
           queue.splice(0, batch.length)
         } catch (error) {
           // As the runner does: the batch is repeated.
-          if (!isRetriableDbError(error) && !(isRescoreError(error) && error.fate === 'retry')) throw error
+          if (!isWorthRepeating(error)) throw error
         }
       }
     }

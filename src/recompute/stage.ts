@@ -12,6 +12,7 @@ import type { Batch } from '../log/log.ts'
 import type { ApplyContext, Report, Stage } from '../log/stage.ts'
 import { type Dirty, mask, type Plan, planAffected } from './affected.ts'
 import { type AskedDone, type AskedEntities, askedBits, doneOf, unknownEntity } from './asked.ts'
+import { shareDefinitions } from './definitions-lock.ts'
 import { deployFeatures } from './deploy.ts'
 import { type Counters, Engine, type Task } from './engine.ts'
 import { makeStale, readEpochs } from './epochs.ts'
@@ -48,6 +49,8 @@ export interface RecomputeStageOptions {
   readonly strict: boolean
   /** A deployment that makes more rows of an entity stale leaves them to a backfill, to be approved. Default: 100,000. */
   readonly approveAbove?: number | undefined
+  /** Definitions that are older than the deployed ones are meant, and deployed. */
+  readonly isRollback?: boolean | undefined
   readonly tally?: FeatureTally | undefined
   /** Told of timers that were written, milliseconds since 1970; they may yet be rolled back. */
   readonly onTimer?: ((dueMs: number) => void) | undefined
@@ -77,12 +80,15 @@ class Recompute implements RecomputeStage {
   readonly #graph: Graph
   readonly #report: Report
   readonly #approveAbove: number
+  readonly #isRollback: boolean
   readonly #engines: ReadonlyMap<string, Engine>
   readonly #sweeper: Sweeper
   readonly #onTimer: RecomputeStageOptions['onTimer']
   #hasMadeStale = false
 
-  constructor({ graph, report, strict, approveAbove = APPROVE_ABOVE, tally, onTimer }: RecomputeStageOptions) {
+  constructor(options: RecomputeStageOptions) {
+    const { graph, report, strict, approveAbove = APPROVE_ABOVE, isRollback = false, tally, onTimer } = options
+    this.#isRollback = isRollback
     this.#onTimer = onTimer
     this.#approveAbove = approveAbove
     this.#graph = graph
@@ -97,7 +103,13 @@ class Recompute implements RecomputeStage {
 
   deploy(pool: Pool): Promise<void> {
     const programs = [...this.#engines.values()].map(({ program }) => program)
-    return deployFeatures(pool, this.#graph, programs, this.#report, this.#approveAbove)
+    const options = { approveAbove: this.#approveAbove, isRollback: this.#isRollback }
+    return deployFeatures(pool, this.#graph, programs, this.#report, options)
+  }
+
+  async admit({ client }: ApplyContext): Promise<void> {
+    await shareDefinitions(client)
+    await readEpochs(client, this.#graph)
   }
 
   plan(batch: Batch): RecomputeWork | null {
@@ -130,7 +142,8 @@ class Recompute implements RecomputeStage {
     }
   }
 
-  async recompute(context: ApplyContext, { entity, keys, features, isForced }: AskedEntities): Promise<AskedDone> {
+  async recompute(context: ApplyContext, { entity, keys, features, isForced, job }: AskedEntities): Promise<AskedDone> {
+    if (context.isShared === true) await shareDefinitions(context.client)
     const engine = this.#engines.get(entity)
     const epochs = (await readEpochs(context.client, this.#graph)).get(entity)
     if (engine === undefined || epochs === undefined) throw unknownEntity(entity)
@@ -138,7 +151,7 @@ class Recompute implements RecomputeStage {
     const counters = zero()
     const outcomes: Outcome[] = []
     const onOutcomes = (found: readonly Outcome[]) => void outcomes.push(...found)
-    const run = { context, epochs, counters, asked, onOutcomes, onTimer: this.#onTimer }
+    const run = { context, epochs, counters, asked, job, onOutcomes, onTimer: this.#onTimer }
     await engine.recompute(await engine.begin(run, new Map(keys.map((key) => [key, null]))))
     this.counters.computed += counters.computed
     this.#count(counters)
@@ -171,6 +184,7 @@ class Recompute implements RecomputeStage {
   }
 
   async sweep(context: ApplyContext): Promise<boolean> {
+    if (context.isShared === true) await shareDefinitions(context.client)
     const epochs = await readEpochs(context.client, this.#graph)
     const counters = zero()
     const isMoreLeft = await this.#sweeper.piece(

@@ -36,7 +36,8 @@ function programOf(features: readonly AnyFeature[]) {
 
 function rowOf(key: string, seenMicros: string | null, count: number): LoadedRow {
   const stored = Array.from({ length: count }, () => null)
-  return { key, nowMs: NOW, exists: true, aside: null, epoch: 1, stored, read: () => seenMicros }
+  const standing = { aside: null, epoch: 1, silencedBy: null, stored, open: new Map() }
+  return { key, nowMs: NOW, exists: true, ...standing, read: () => seenMicros }
 }
 
 const all = (program: ReturnType<typeof programOf>) => ({ forced: program.all, needed: program.all })

@@ -9,17 +9,20 @@ import { formatLsn } from '../db/lsn.ts'
 import { quoteIdent, quoteTable } from '../db/pool.ts'
 import type { FeatureValue } from '../define/index.ts'
 import { isPlanted } from '../faults.ts'
+import { SILENCED_BY } from '../graph/silenced.ts'
 import { writeHistory } from './history.ts'
 import { plainArray, textArray, timestampText } from './literals.ts'
-import { failureOf, isHealed, isOrphan, mustWrite, type Outcome, type WriteContext } from './outcome.ts'
+import { NullCounter } from './null-count.ts'
+import { failureOf, isHealed, isOrphan, markOf, mustWrite, type Outcome, type WriteContext } from './outcome.ts'
 import { featureType, type Program } from './program.ts'
 import { heal, putAside } from './quarantine.ts'
 import { type Statement, statement } from './statement.ts'
+import { writeViolations } from './violations.ts'
 
 function upsertSql(program: Program, isGuarded: boolean): string {
   const names = program.features.map(({ node }) => quoteIdent(node.feature.name))
-  const columns = ['key', ...names, 'source_lsn', 'source_at', 'snap_lsn', 'epoch']
-  const types = [...program.features.map(featureType), 'pg_lsn', 'timestamptz']
+  const columns = ['key', ...names, 'source_lsn', 'source_at', SILENCED_BY, 'snap_lsn', 'epoch']
+  const types = [...program.features.map(featureType), 'pg_lsn', 'timestamptz', 'bigint']
   const arrays = [`$1::text[]::${program.keyType}[]`, ...types.map((type, index) => `$${index + 2}::${type}[]`)]
   const snapshot = `$${arrays.length + 1}::pg_lsn`
   const epoch = `$${arrays.length + 2}::integer`
@@ -27,7 +30,7 @@ function upsertSql(program: Program, isGuarded: boolean): string {
     select u.*, ${snapshot}, ${epoch} from unnest(${arrays.join(', ')}) as u order by 1
     on conflict (key) do update set ${names.map((name) => `${name} = excluded.${name}`).join(', ')},
       source_lsn = coalesce(excluded.source_lsn, t.source_lsn),
-      source_at = coalesce(excluded.source_at, t.source_at),
+      source_at = coalesce(excluded.source_at, t.source_at), ${SILENCED_BY} = excluded.${SILENCED_BY},
       snap_lsn = excluded.snap_lsn, epoch = excluded.epoch, computed_at = clock_timestamp()
     ${isGuarded ? 'where t.snap_lsn <= excluded.snap_lsn' : ''}
     returning t.key::text as key`
@@ -50,9 +53,11 @@ export class Writer {
   readonly #program: Program
   readonly #upsert: Statement
   readonly #remove: Statement
+  readonly #nulls: NullCounter
 
   constructor(program: Program) {
     this.#program = program
+    this.#nulls = new NullCounter(program.node)
     this.#upsert = statement('save', upsertSql(program, true))
     this.#remove = statement(
       'remove',
@@ -64,10 +69,9 @@ export class Writer {
   /** Returns the outcomes whose effects are in the table now, without those the guard refused. */
   async write(context: WriteContext, outcomes: readonly Outcome[]): Promise<readonly Outcome[]> {
     const { entity } = this.#program.node
-    const written = await this.#save(
-      context,
-      outcomes.filter((outcome) => mustWrite(outcome, context.epoch)),
-    )
+    const wanted = new Set(outcomes.filter((outcome) => mustWrite(outcome, context)))
+    const written = await this.#save(context, [...wanted])
+    const isIn = new Set(written)
     const removed = await this.#delete(context, outcomes.filter(isOrphan))
     await putAside(
       context,
@@ -75,13 +79,20 @@ export class Writer {
       outcomes.filter((outcome) => failureOf(outcome) !== null),
     )
     await heal(context.client, entity.name, outcomes.filter(isHealed))
+    await writeViolations(
+      context.client,
+      entity.name,
+      outcomes.filter((outcome) => isIn.has(outcome) || !wanted.has(outcome)),
+    )
     const done = [...written, ...removed]
+    await this.#nulls.add(context.client, done)
     if (!isPlanted('history-dropped')) await writeHistory(context, entity.name, done)
     return done
   }
 
-  async #save({ client, snapshotLsn, epoch }: WriteContext, outcomes: readonly Outcome[]): Promise<readonly Outcome[]> {
+  async #save(context: WriteContext, outcomes: readonly Outcome[]): Promise<readonly Outcome[]> {
     if (outcomes.length === 0) return []
+    const { client, snapshotLsn, epoch } = context
     const { features } = this.#program
     const isUnguarded = isPlanted('no-version-guard')
     const { rows } = await client.query<{ key: string }>({
@@ -93,6 +104,7 @@ export class Writer {
           outcomes.map(({ dirty }) => (dirty === null || dirty.newestLsn === 0n ? null : formatLsn(dirty.newestLsn))),
         ),
         textArray(outcomes.map(({ dirty }) => (dirty === null ? null : timestampText(dirty.newestCauseMs)))),
+        textArray(outcomes.map((outcome) => markOf(outcome, context)?.toString() ?? null)),
         formatLsn(snapshotLsn),
         epoch,
       ],

@@ -40,6 +40,14 @@ const schema = z
     /** The artifact gives probabilities itself. */
     postprocess: z.literal('none'),
     parity: fileName,
+    /** The data set it was trained on, if it was one of ours. Decides nothing: it says where the model comes from. */
+    trained_on: z
+      .strictObject({
+        dataset: z.string().min(1),
+        sha256: z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hexadecimal digits'),
+        definitions: z.array(z.strictObject({ feature: z.string(), version: z.number().int(), hash: z.string() })),
+      })
+      .optional(),
   })
   .superRefine((manifest, context) => {
     const report = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message })

@@ -3,7 +3,10 @@
  *
  * Invariant: a change wakes exactly the models that read one of its changed columns; what is not known counts as
  * changed. Columns the engine keeps beside the values (epoch, positions, times) are no model's input and wake nothing.
+ * A silent write wakes nothing, and the one that ends the silence every model. The change alone decides: a write that is
+ * not silent wakes scoring also where a silent one has come after it, or its news would be lost.
  */
+import { SILENCED_BY } from '../graph/silenced.ts'
 import type { Batch, Change } from '../log/log.ts'
 import type { Counters, Scorer } from './scorer.ts'
 import type { Outcome } from './write.ts'
@@ -29,12 +32,13 @@ export function readersOf(scorers: readonly Scorer[]): Readers {
   const readers = scorers.map((scorer): Reader => {
     const columns = scorer.loaded.manifest.inputs.map(({ feature }) => feature)
     // A row whose key moved is another entity's row, whatever its values.
-    return { scorer, columns: new Set([...columns, 'key']) }
+    return { scorer, columns: new Set([...columns, 'key', SILENCED_BY]) }
   })
   return Map.groupBy(readers, ({ scorer }) => scorer.node.featureTable)
 }
 
-function isRead({ op, changed }: Change, columns: ReadonlySet<string>): boolean {
+function isRead({ op, changed, after }: Change, columns: ReadonlySet<string>): boolean {
+  if (typeof after?.[SILENCED_BY] === 'string') return false
   return op !== 'update' || changed === null || changed.some((column) => columns.has(column))
 }
 

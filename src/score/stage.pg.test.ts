@@ -9,6 +9,7 @@ import {
   history,
   inserted,
   setting,
+  sweep,
 } from '../../test/support/score-setting.ts'
 import { plant } from '../faults.ts'
 import { loadModels, type ModelSet } from './registry.ts'
@@ -42,6 +43,30 @@ test('a first load is scored with its provenance, its history and an event per e
     { type: 'scored', key: '3' },
   ])
   expect(s.stage.counters).toEqual({ handled: 3, computed: 3, written: 3 })
+})
+
+const silentUpdate = (key: number, by: string | null, changed: readonly string[]) =>
+  batchOf(change({ op: 'update', before: { key: `${key}` }, after: { key: `${key}`, silenced_by: by }, changed }))
+
+test('a silent write wakes no model; what ends the silence does, and so does a change whose row was silenced after it', async () => {
+  await using s = await setting('score_silent', models)
+  await apply(s, inserted(1, 2, 3))
+  const before = await classifications(s)
+  await s.database.query(
+    `update rescore.features_shop set amount = 4, snap_lsn = '0/150', silenced_by = 7 where key = 1`,
+  )
+  expect(s.stage.plan(silentUpdate(1, '7', ['amount', 'silenced_by']))).toBeNull()
+  expect(s.stage.plan(batchOf(change({ after: { key: '9', silenced_by: '7' } })))).toBeNull()
+  await sweep(s, 0x180n)
+  expect(await classifications(s)).toEqual(before)
+  await apply(s, silentUpdate(1, null, ['amount']), 0x200n)
+  expect((await classifications(s))[0]).toMatchObject({ key: '1', label: 'busy', features_lsn: '0/150' })
+  await s.database.query(
+    `update rescore.features_shop set amount = 0, snap_lsn = '0/250', silenced_by = 8 where key = 1`,
+  )
+  await s.database.query(`update rescore.features_shop set snap_lsn = '0/260', silenced_by = null where key = 1`)
+  await apply(s, silentUpdate(1, null, ['silenced_by', 'snap_lsn']), 0x300n)
+  expect((await classifications(s))[0]).toMatchObject({ key: '1', label: 'quiet', features_lsn: '0/260' })
 })
 
 test('the same batch again infers and writes nothing', async () => {

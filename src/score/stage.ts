@@ -10,7 +10,7 @@ import { RescoreError } from '../errors.ts'
 import type { Graph } from '../graph/graph.ts'
 import type { Batch } from '../log/log.ts'
 import type { ApplyContext, Report, Stage } from '../log/stage.ts'
-import { deployModels } from './deploy.ts'
+import { deployModels, shareModels } from './deploy.ts'
 import { planScores, type Readers, readersOf, type ScoreWork } from './plan.ts'
 import type { LoadedModel, ModelSet } from './registry.ts'
 import { type Counters, Scorer } from './scorer.ts'
@@ -26,6 +26,8 @@ export interface ScoreStageOptions {
   readonly graph: Graph
   readonly models: ModelSet
   readonly report: Report
+  /** Models that were deployed before and replaced are meant, and deployed. */
+  readonly isRollback?: boolean | undefined
 }
 
 /** Events are for people; a batch of more is not read line by line. */
@@ -43,9 +45,11 @@ class Score implements ScoreStage {
   readonly #scorers: readonly Scorer[]
   readonly #readers: Readers
   readonly #sweeper: Sweeper
+  readonly #isRollback: boolean
   #hasMadeStale = false
 
-  constructor({ graph, models, report }: ScoreStageOptions) {
+  constructor({ graph, models, report, isRollback = false }: ScoreStageOptions) {
+    this.#isRollback = isRollback
     this.#report = report
     this.#scorers = models.models.map((loaded) => new Scorer(loaded, nodeOf(graph, loaded), report))
     this.#readers = readersOf(this.#scorers)
@@ -53,7 +57,14 @@ class Score implements ScoreStage {
   }
 
   deploy(pool: Pool): Promise<void> {
-    return deployModels(pool, this.#scorers)
+    return deployModels(pool, this.#scorers, this.#isRollback)
+  }
+
+  async admit({ client }: ApplyContext): Promise<void> {
+    await shareModels(
+      client,
+      this.#scorers.map(({ loaded }) => loaded),
+    )
   }
 
   plan(batch: Batch): ScoreWork | null {
@@ -82,6 +93,7 @@ class Score implements ScoreStage {
   }
 
   async sweep(context: ApplyContext): Promise<boolean> {
+    if (context.isShared === true) await this.admit(context)
     const counters = { handled: 0, computed: 0, written: 0 }
     const isMoreLeft = await this.#sweeper.piece(context, counters)
     this.#count(counters)

@@ -47,6 +47,27 @@ test('a sweep scores what was never scored and ends at once when nothing is stal
   expect(await classifications(s)).toEqual(before)
 })
 
+test('a sweep leaves a row alone that was computed silently, until its model changes', async () => {
+  await using s = await setting('score_silenced', models)
+  await apply(s, inserted(1))
+  await s.database.query(
+    `update rescore.features_shop set silenced_by = 7, computed_at = clock_timestamp(), amount = 4`,
+  )
+  await sweep(s)
+  expect(await classifications(s)).toMatchObject([{ key: '1', label: 'quiet' }])
+  await using copy = await copyOfPair()
+  await copy.changeManifest({ threshold: 0.4 })
+  await using second = await loadModels([copy.model])
+  const next = createScoreStage({ graph, models: second, report: () => undefined })
+  await next.deploy(s.database.pool)
+  await sweep({ ...s, stage: next }, 0x200n)
+  expect(await classifications(s)).toMatchObject([
+    { key: '1', label: 'busy' },
+    { key: '2', label: 'busy' },
+    { key: '3', label: 'busy' },
+  ])
+})
+
 test('a manifest that decides otherwise under the same version rescores exactly what the one before had scored', async () => {
   await using s = await setting('score_artifact', models)
   await apply(s, inserted(1, 2, 3))

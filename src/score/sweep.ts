@@ -2,12 +2,16 @@
  * Catching up on classifications no change will wake: never made, made by another version or artifact, or left over
  * without a feature row.
  *
+ * A row that was computed silently and has no classification is left alone, unless the model came after it: whoever
+ * deploys a model wants it to score what is there.
+ *
  * Invariant: it is over only when one whole pass has written nothing. So a piece whose transaction failed, or a crash
  * (which starts a new pass), leaves nothing out, and a row that cannot be scored does not keep it going. One call scans
  * a bounded number of rows and ends after the first piece that held stale ones.
  */
 import { quoteTable } from '../db/pool.ts'
 import { keyType } from '../graph/key-type.ts'
+import { SILENCED_BY } from '../graph/silenced.ts'
 import type { ApplyContext } from '../log/stage.ts'
 import type { Counters, Scorer } from './scorer.ts'
 
@@ -26,9 +30,14 @@ function scanSql({ node }: Scorer, phase: Phase): string {
   const [scanned, lookUp] =
     phase === 'stale'
       ? [
-          `select f.key::text as key from ${features} f where ($1::text is null or f.key > $1::text::${type}) order by f.key`,
+          `select f.key::text as key, f.${SILENCED_BY} is not null and f.computed_at >= coalesce(
+             (select d.deployed_at from rescore.model_definition d where d.model = $2), '-infinity') as is_silent
+           from ${features} f where ($1::text is null or f.key > $1::text::${type}) order by f.key`,
           `select from rescore.classification c
-           where c.model = $2 and c.key = s.key and c.model_version = $3 and c.artifact_hash = $4`,
+           where c.model = $2 and c.key = s.key and c.model_version = $3 and c.artifact_hash = $4
+           union all
+           select where s.is_silent and not exists (
+             select from rescore.classification c where c.model = $2 and c.key = s.key)`,
         ]
       : [
           `select c.key from rescore.classification c

@@ -1,12 +1,13 @@
 /** A running service on the test project, and what backfills of its companies are asked for and come to. */
 import { type BackfillRequest, createBackfill } from '../../src/backfill/create.ts'
 import { type Backfill, doneCount, ENDED, readBackfill } from '../../src/backfill/job.ts'
-import { type AnyFeature, defineConfig, type ProjectConfig } from '../../src/define/index.ts'
+import type { AnyFeature, ProjectConfig } from '../../src/define/index.ts'
 import { compileGraph } from '../../src/graph/compile.ts'
 import type { EntityNode } from '../../src/graph/graph.ts'
 import type { Place } from '../chaos/running.ts'
 import { eventually } from '../support/eventually.ts'
 import { projectConfig } from '../support/project-features.ts'
+import { withFeature } from '../support/release.ts'
 
 const EVERYTHING: BackfillRequest = {
   policy: 'all',
@@ -36,9 +37,13 @@ export function ended({ pool }: Place, { id }: Backfill): Promise<Backfill> {
         throw new Error(`It is ${backfill.state}: ${doneCount(backfill)}.`)
       return backfill
     },
-    { deadlineMs: 60_000 },
+    { deadlineMs: 150_000 },
   )
 }
+
+/** Every company is a busy one. */
+export const SECOND_RELEASE = () =>
+  nextRelease('visits', { version: 2, compute: ({ count }) => 900 + Number(count) }, 10)
 
 export function countsOf({ changed, unchanged, fresh, failed, gone }: Backfill) {
   return { changed, unchanged, fresh, failed, gone }
@@ -61,18 +66,5 @@ export async function release({ pool }: Place, features: readonly string[], stat
 
 /** The test project in its next release: this feature changed, whoever reads it reads the new one. */
 export function nextRelease(name: string, change: Partial<AnyFeature>, approveAbove: number): ProjectConfig {
-  const made = new Map<AnyFeature, AnyFeature>()
-  const next = (feature: AnyFeature): AnyFeature => {
-    const known = made.get(feature)
-    if (known !== undefined) return known
-    const inputs = Object.fromEntries(
-      Object.entries(feature.inputs).map(([alias, input]) => [alias, input.input === 'feature' ? next(input) : input]),
-    )
-    const changed = { ...feature, inputs, ...(feature.name === name ? change : {}) }
-    made.set(feature, changed)
-    return changed
-  }
-  const { features, models } = projectConfig
-  const nextModels = models.map((model) => ({ ...model, features: model.features.map(next) }))
-  return defineConfig({ features: features.map(next), models: nextModels, backfill: { approveAbove } })
+  return { ...withFeature(projectConfig, name, change), backfill: { approveAbove } }
 }

@@ -11,11 +11,13 @@ import { type Backfill, doneCount, readBackfill } from '../../src/backfill/job.t
 import { sleep } from '../../src/db/backoff.ts'
 import { companies } from '../backfill/setting.ts'
 import { eventually } from '../support/eventually.ts'
-import { startLoad } from './load.ts'
+import { STEADY, startLoad, WILD } from './load.ts'
 import type { Place } from './running.ts'
 
 /** Enough that a kill meets the job at work. */
 const COMPANIES = 4_000
+/** Keys of companies that the load does not touch. */
+export const FILLER = { first: 100_001, last: 100_000 + COMPANIES, count: COMPANIES } as const
 const AT_ONCE = 5
 const LONGEST_MS = 1_200
 
@@ -31,7 +33,7 @@ export interface Victims {
 export async function fillCompanies({ pool }: Place): Promise<void> {
   await pool.query(
     `insert into app.company (id, name, employees, is_partner)
-     select i, 'Company ' || i, i % 90, i % 3 = 0 from generate_series(100001, ${100_000 + COMPANIES}) i`,
+     select i, 'Company ' || i, i % 90, i % 3 = 0 from generate_series(${FILLER.first}, ${FILLER.last}) i`,
   )
 }
 
@@ -53,9 +55,10 @@ async function release({ pool }: Place, priority: string | null): Promise<Backfi
 export async function killInBackfills({ place, kill, check }: Victims, kills: number, seed: number): Promise<void> {
   const moments = fc.sample(fc.integer({ min: 0, max: LONGEST_MS }), { seed, numRuns: kills })
   for (let from = 0; from < kills; from += AT_ONCE) {
-    const isListed = (from / AT_ONCE) % 2 === 0
+    const job = from / AT_ONCE
+    const isListed = job % 2 === 0
     const backfill = await release(place, isListed ? 'employees desc' : null)
-    const load = startLoad(place, seed + from)
+    const load = startLoad(place, seed + from, job % 3 === 2 ? WILD : STEADY)
     for (const [index, afterMs] of moments.slice(from, from + AT_ONCE).entries()) {
       await sleep(afterMs)
       await kill(from + index)

@@ -4,6 +4,7 @@ import { describeWithJava } from '../support/kafka/kafka.ts'
 import { fillCompanies, killInBackfills } from './backfill-kills.ts'
 import { CAPTURE, startCluster, WORKER } from './kafka-cluster.ts'
 import { SEED, WHOLE } from './kafka-faults.ts'
+import { killInSilence } from './silent-kills.ts'
 
 const KILLS = WHOLE ? 30 : 5
 
@@ -31,5 +32,27 @@ describeWithJava('backfills of a shared service', () => {
       KILLS,
       SEED,
     )
+  })
+
+  test(`that are silent score what changed and nothing else, their workers killed ${KILLS} times`, {
+    timeout: 240_000 + KILLS * 20_000,
+  }, async () => {
+    await using cluster = await startCluster('silence')
+    await fillCompanies(cluster.place)
+    await cluster.start(CAPTURE).running()
+    const variables = { RESCORE_TEST_RELEASE: '2' }
+    const workers = [cluster.start(WORKER), cluster.start(WORKER)]
+    await Promise.all(workers.map((worker) => worker.running()))
+    await cluster.calm()
+    const kill = async (round: number) => {
+      const at = round % workers.length
+      workers[at]?.signal('SIGKILL')
+      await workers[at]?.ended
+      workers[at] = cluster.start(WORKER, { variables })
+    }
+    const release = async () => {
+      for (const at of workers.keys()) await kill(at)
+    }
+    await killInSilence({ place: cluster.place, release, kill, calm: () => cluster.calm() }, KILLS, SEED)
   })
 })

@@ -30,7 +30,12 @@ export interface Running extends AsyncDisposable {
   readonly failures: readonly string[]
 }
 
-export async function startIn(place: Place, config: ProjectConfig = projectConfig): Promise<Running> {
+/** @param isRollback definitions older than the deployed ones are meant */
+export async function startIn(
+  place: Place,
+  config: ProjectConfig = projectConfig,
+  isRollback = false,
+): Promise<Running> {
   const ending = new AbortController()
   const failures: string[] = []
   const service = await startService({
@@ -41,6 +46,7 @@ export async function startIn(place: Place, config: ProjectConfig = projectConfi
     signal: ending.signal,
     log: { info: () => undefined, warn: () => undefined },
     strict: true,
+    isRollback,
     maxEntries: 200,
     report: (event) => void (event.type === 'failed' && failures.push(`${event.code}: ${event.message}`)),
   })

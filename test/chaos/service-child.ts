@@ -109,10 +109,20 @@ export class ServiceChild implements AsyncDisposable {
   }
 }
 
+interface ChildSetting {
+  readonly project?: ServiceOrder['project']
+  /** Further variables. */
+  readonly environment?: Readonly<Record<string, string>>
+}
+
 /** @param faults as RESCORE_TEST_FAULTS takes them */
-export function startChild(place: Place, faults = '', project: ServiceOrder['project'] = 'test'): ServiceChild {
+export function startChild(
+  place: Place,
+  faults = '',
+  { project = 'test', environment = {} }: ChildSetting = {},
+): ServiceChild {
   const order: ServiceOrder = { url: place.url, slot: slotOf(place), project }
-  return new ServiceChild(order, { RESCORE_TEST_FAULTS: faults })
+  return new ServiceChild(order, { ...environment, RESCORE_TEST_FAULTS: faults })
 }
 
 /** One process of a service shared over Kafka. @param kafka its KAFKA_* variables */

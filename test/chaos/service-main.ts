@@ -4,12 +4,14 @@
  * Invariant: it never outlives the test: when the channel to it closes, it ends.
  */
 import { loadProject } from '../../src/config.ts'
+import type { ProjectConfig } from '../../src/define/index.ts'
 import { asError } from '../../src/errors.ts'
 import { type Faults, faultsFromEnvironment } from '../../src/faults.ts'
 import { readKafkaSettings } from '../../src/log/kafka/settings.ts'
 import type { StageEvent } from '../../src/log/stage.ts'
 import { startService } from '../../src/service.ts'
 import { type SharedService, startSharedService } from '../../src/shared-service.ts'
+import { SECOND_RELEASE } from '../backfill/setting.ts'
 import { projectConfig } from '../support/project-features.ts'
 import { timedConfig } from '../support/project-timed.ts'
 import type { Counted, FromService, ServiceOrder, SharedOrder, ToService } from './orders.ts'
@@ -80,13 +82,17 @@ function countersOf({ stages }: SharedService): Counted {
   return sum
 }
 
-const CONFIGS = { test: projectConfig, timed: timedConfig }
+/** The test project as it is released; a later one where RESCORE_TEST_RELEASE says so. */
+function testConfig(project: 'test' | 'timed'): ProjectConfig {
+  if (project === 'timed') return timedConfig
+  return process.env.RESCORE_TEST_RELEASE === '2' ? SECOND_RELEASE() : projectConfig
+}
 
 async function run({ url, slot, project, shared }: ServiceOrder): Promise<void> {
   const options = {
     url,
     slot,
-    config: project === 'repository' ? await loadProject(process.cwd()) : CONFIGS[project],
+    config: project === 'repository' ? await loadProject(process.cwd()) : testConfig(project),
     publication: 'chaos',
     signal: stopping.signal,
     log: { info: () => undefined, warn },

@@ -15,7 +15,7 @@ test(`killed ${KILLS} times while timers fire under load, the service loses and 
   await using database = await createTestDatabase('timers')
   await createProject(database.pool)
   await using checker = await createChecker(timedConfig)
-  let child = startChild(database, '', 'timed')
+  let child = startChild(database, '', { project: 'timed' })
   try {
     await child.running()
     await calm(database)
@@ -25,7 +25,7 @@ test(`killed ${KILLS} times while timers fire under load, the service loses and 
         checker,
         victim: () => child,
         replace: async () => {
-          child = startChild(database, '', 'timed')
+          child = startChild(database, '', { project: 'timed' })
           await child.running()
         },
         calm: () => calm(database),

@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { createDataset } from '../../src/dataset/create.ts'
-import { readParquet } from '../../src/dataset/parquet.ts'
 import { compileGraph } from '../../src/graph/compile.ts'
 import { formatInstant } from '../../src/history/instant.ts'
 import { readHorizon } from '../../src/history/read.ts'
 import { calm, startIn } from '../chaos/running.ts'
+import { quiet, rowsIn } from '../support/datasets.ts'
 import { eventually } from '../support/eventually.ts'
 import { createTestDatabase, type TestDatabase } from '../support/pg.ts'
 import { POISON, projectConfig } from '../support/project-features.ts'
@@ -74,21 +74,19 @@ test.each(['company', 'contact'])(
     const asked = keys.flatMap((key) => moments.map(({ at }, nr) => ({ key, at, nr })))
     const lines = asked.map(({ key, at, nr }) => [key, at, String(nr)].map(quoted).join(','))
     await writeFile(file, ['id,seen,nr', ...lines].join('\n'))
-    const request = { name: entity, node, features: node.features, file, key: 'id', at: 'seen', to: folder }
-    const made = await createDataset(database.pool, request, new AbortController().signal)
+    const request = { name: entity, node, features: node.features, file, key: 'id', at: 'seen', to: folder, s3: null }
+    const made = await createDataset(database.pool, request, quiet)
     expect(made.manifest.rows).toMatchObject({ served: asked.length, rejected: 0, cut: 0, otherType: 0 })
     let compared = 0
-    for await (const rows of readParquet(join(made.folder, 'data.parquet'))) {
-      for (const row of rows) {
-        const { stored } = moments[Number(row.nr)] ?? { stored: new Map<string, string | null>() }
-        for (const { feature } of node.features) {
-          const name = `${row.id}|${feature.name}`
-          const expected = stored.get(name) ?? null
-          const found = textOf(row[feature.name])
-          const isNumber = feature.type === 'number' && expected !== null && found !== null
-          expect(isNumber ? Number(found) : found, `${name} at ${row.nr}`).toBe(isNumber ? Number(expected) : expected)
-          compared += 1
-        }
+    for (const row of await rowsIn(made)) {
+      const { stored } = moments[Number(row.nr)] ?? { stored: new Map<string, string | null>() }
+      for (const { feature } of node.features) {
+        const name = `${row.id}|${feature.name}`
+        const expected = stored.get(name) ?? null
+        const found = textOf(row[feature.name])
+        const isNumber = feature.type === 'number' && expected !== null && found !== null
+        expect(isNumber ? Number(found) : found, `${name} at ${row.nr}`).toBe(isNumber ? Number(expected) : expected)
+        compared += 1
       }
     }
     expect(compared).toBe(asked.length * node.features.length)

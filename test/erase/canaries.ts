@@ -110,6 +110,11 @@ export async function plantCanaries({ query }: TestDatabase): Promise<void> {
     [KEY, CANARY],
   )
   await query(
+    `insert into rescore.violation (entity, key, feature, rule, effect, otherwise, value)
+     values ('company', $1, 'f', 'oneOf', 'held', 'block', to_json($2::text))`,
+    [KEY, CANARY],
+  )
+  await query(
     `insert into rescore.classification (model, key, entity, label, probability, probabilities, model_version, artifact_hash, fingerprint, features_lsn, snap_lsn)
      values ('m', $1, 'company', $2, 0.5, '{0.5}', '1', 'a', 'f', '0/0', '0/0')`,
     [KEY, CANARY],
@@ -117,6 +122,17 @@ export async function plantCanaries({ query }: TestDatabase): Promise<void> {
   await query(
     `insert into rescore.classification_history (model, entity, key, op, to_label, model_version, artifact_hash, features_lsn)
      values ('m', 'company', $1, 'insert', $2, '1', 'a', '0/0')`,
+    [KEY, CANARY],
+  )
+  await query(
+    `insert into rescore.feature_base (entity, key, id, steps, epoch, snap_lsn, valid_at, recorded_at)
+     values ('company', $1, 0, $2, 1, '0/0', '2020-01-01', '2020-01-01')`,
+    [KEY, JSON.stringify([{ op: 'insert', valid_at: '2020-01-01', recorded_at: '2020-01-01', values: { f: CANARY } }])],
+  )
+  await query(
+    `insert into rescore.classification_base
+       (entity, key, model, id, label, probability, model_version, artifact_hash, features_lsn, scored_at)
+     values ('company', $1, 'm', 0, $2, 0.5, '1', 'a', '0/0', '2020-01-01')`,
     [KEY, CANARY],
   )
   await query(`insert into rescore.computed values ('company 0123456789abcdef', $1, $2)`, [KEY, CANARY])

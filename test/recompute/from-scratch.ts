@@ -42,7 +42,7 @@ export class Scratch {
   #given(key: string, nowMs: number) {
     const own = this.#own.get(key) ?? {}
     const reached = (path: readonly Hop[]) => this.#reached.get(path)?.get(key) ?? []
-    return { key, own, stored: null, reached, instantOf: () => nowMs, given: null }
+    return { key, own, stored: null, reached, instantOf: () => nowMs, given: null, violations: new Map() }
   }
 
   /** Feature to value. */

@@ -75,7 +75,7 @@ function diff(table: Table, before: readonly Row[], after: readonly Row[]): read
 export async function openHarness(
   db: TestDatabase,
   graph: Graph,
-  options: { readonly strict?: boolean; readonly tables?: readonly Table[] } = {},
+  options: { readonly strict?: boolean; readonly isRollback?: boolean; readonly tables?: readonly Table[] } = {},
 ): Promise<Harness> {
   const tables = options.tables ?? graph.tables
   const setUp = await db.pool.connect()
@@ -85,6 +85,7 @@ export async function openHarness(
     graph,
     report: (event) => void events.push(event),
     strict: options.strict ?? true,
+    isRollback: options.isRollback,
   })
   await stage.deploy(db.pool)
 

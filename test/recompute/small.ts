@@ -8,6 +8,7 @@ import {
   defineFeature,
   defineTable,
   type Equality,
+  type Expectation,
   type FeatureType,
   type FeatureValue,
   integer,
@@ -36,6 +37,7 @@ interface Options {
   readonly type?: FeatureType
   readonly version?: number
   readonly equal?: Equality
+  readonly expect?: Expectation
 }
 
 /** Unlike defineFeature it takes computes that break the rules. */
@@ -43,7 +45,7 @@ export function feature(
   name: string,
   inputs: Readonly<Record<string, AnyInput>>,
   compute: (inputs: Readonly<Record<string, unknown>>) => unknown,
-  { type = 'number', version = 1, equal = 'exact' }: Options = {},
+  { type = 'number', version = 1, equal = 'exact', expect }: Options = {},
 ): AnyFeature {
   const defined = defineFeature({
     entity: company,
@@ -55,7 +57,7 @@ export function feature(
     equal,
     compute: () => null,
   })
-  return { ...defined, compute: (given) => compute(given) as FeatureValue }
+  return { ...defined, expect: expect ?? null, compute: (given) => compute(given) as FeatureValue }
 }
 
 export const size = (options?: Options) => feature('size', { n: company.columns.n }, ({ n }) => n, options)

@@ -22,7 +22,7 @@ export async function setting(label: string, models: ModelSet): Promise<Setting>
   await database.query(`create table rescore.features_shop (
     key integer primary key, amount double precision, visits bigint, is_partner boolean, colour bigint,
     snap_lsn pg_lsn not null, epoch integer not null, source_lsn pg_lsn, source_at timestamptz,
-    computed_at timestamptz not null default clock_timestamp())`)
+    computed_at timestamptz not null default clock_timestamp(), silenced_by bigint)`)
   await database.query(`insert into rescore.features_shop (key, amount, visits, is_partner, colour, snap_lsn, epoch, source_at)
     values (1, 0, 0, false, 1, '0/10', 1, null), (2, 0, 2, false, 1, '0/10', 1, '2026-01-02 03:04:05.678+00'),
            (3, null, 3, null, 1, '0/10', 1, null)`)

@@ -12,7 +12,11 @@ import { fileURLToPath } from 'node:url'
 import { eventually } from './eventually.ts'
 
 const PROGRAM = fileURLToPath(new URL('../../bin/rescore.js', import.meta.url))
-const PROJECT = new URL('project-features.ts', import.meta.url).href
+const PROJECTS = {
+  test: `export { projectConfig as default } from '${new URL('project-features.ts', import.meta.url).href}'\n`,
+  /** The same after a release. */
+  changed: `export { changedConfig as default } from '${new URL('project-changed.ts', import.meta.url).href}'\n`,
+}
 const NODE_24 = fileURLToPath(new URL('../../node_modules/.bin/node', import.meta.url))
 const stripsTypes = Number(process.versions.node.split('.')[0]) >= 24
 
@@ -111,11 +115,19 @@ export class Started implements AsyncDisposable {
 }
 
 /** @param args after `rescore start` */
-export async function startProcess(
+export function startProcess(
+  environment: Readonly<Record<string, string>>,
+  ...args: readonly string[]
+): Promise<Started> {
+  return startProject('test', environment, ...args)
+}
+
+export async function startProject(
+  project: keyof typeof PROJECTS,
   environment: Readonly<Record<string, string>>,
   ...args: readonly string[]
 ): Promise<Started> {
   const folder = await mkdtemp(join(tmpdir(), 'rescore-started-'))
-  await writeFile(join(folder, 'rescore.config.ts'), `export { projectConfig as default } from '${PROJECT}'\n`)
+  await writeFile(join(folder, 'rescore.config.ts'), PROJECTS[project])
   return new Started(folder, args, environment)
 }

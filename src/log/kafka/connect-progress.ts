@@ -18,7 +18,7 @@
 import type { Kafka } from 'kafkajs'
 import { Backoff, sleep } from '../../db/backoff.ts'
 import { formatLsn } from '../../db/lsn.ts'
-import { isRetriableDbError, type Pool } from '../../db/pool.ts'
+import { isRetriableDbError, isWorthRepeating, type Pool } from '../../db/pool.ts'
 import { asError, isRescoreError, RescoreError } from '../../errors.ts'
 import { isPlanted } from '../../faults.ts'
 import { Waiters } from '../embedded/waiters.ts'
@@ -168,8 +168,7 @@ async function look(progress: Progress, signal: AbortSignal, tell: (error: Error
     } catch (error) {
       if (signal.aborted) return
       tell(asError(error))
-      const isRetriable = isRescoreError(error) ? error.fate === 'retry' : isRetriableDbError(error)
-      if (!isRetriable) throw error
+      if (!isWorthRepeating(error)) throw error
       await backoff.wait(signal).catch(() => undefined)
     }
   }

@@ -3,8 +3,8 @@
  * Invariant: only what repeating can mend is repeated, with a growing pause; a crash leaves the group to time the member out.
  */
 import { Backoff } from '../../db/backoff.ts'
-import { isRetriableDbError } from '../../db/pool.ts'
-import { asError, isRescoreError } from '../../errors.ts'
+import { isWorthRepeating } from '../../db/pool.ts'
+import { asError } from '../../errors.ts'
 import { type GroupOptions, Member } from './consume.ts'
 
 /** Runs until the signal aborts; joins again after what is worth it. @throws errors of fate `stop` */
@@ -17,8 +17,7 @@ export async function runGroup(options: GroupOptions): Promise<void> {
       await new Member(options).run()
     } catch (error) {
       if (signal.aborted) return
-      const isRetriable = isRescoreError(error) ? error.fate === 'retry' : isRetriableDbError(error)
-      if (!isRetriable) throw error
+      if (!isWorthRepeating(error)) throw error
       onError(asError(error))
       if (performance.now() - startedMs > 60_000) backoff.reset()
       // Rejects only when the signal aborts, which the loop's condition sees.

@@ -166,6 +166,7 @@ export class PartitionRunner<Work> {
     const isEarly = isPlanted('position-before-effects')
     if (isEarly) await withTransaction(pool, {}, (client) => move(client, stored.position))
     await inVisibleSnapshot(snapshot, batch.xids, async (context) => {
+      await stage.admit?.(context)
       await faults?.hit(`${stage.name}:before-apply`)
       if (work !== null) {
         await stage.apply(work, context)

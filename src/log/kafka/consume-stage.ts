@@ -146,11 +146,11 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
     ]
     const { lanes, debezium } = this.#options
     const { settings, upstream, isTimed } = sweeps.stage
-    const stage = { name: this.#name, settings, isTimed }
-    if (lanes !== undefined)
-      parts.push(
-        runLanes({ pool, turns: new Turns(lanes), stage, backlog: () => this.backlog(), report, faults, clock }, over),
-      )
+    if (lanes !== undefined) {
+      const stage = { name: this.#name, settings, isTimed }
+      const waitingMs = () => this.#waitingMs()
+      parts.push(runLanes({ pool, turns: new Turns(lanes), stage, waitingMs, report, faults, clock }, over))
+    }
     if (debezium !== undefined) {
       const about = { stage: this.#name, upstream, topics: names, report, onSaid: sweeps.onSwept }
       const progress = { ...debezium, ...about, pool, kafka }
@@ -189,6 +189,11 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
   pendingSinceMs(): number | null {
     const times = [...this.#waiting.values()].flatMap(({ sinceMs }) => (sinceMs === null ? [] : [sinceMs]))
     return times.length === 0 ? null : Math.min(...times)
+  }
+
+  #waitingMs(): number | null {
+    const since = this.pendingSinceMs()
+    return since === null ? null : Date.now() - since
   }
 
   partition(source: Source): PartitionBacklog | undefined {

@@ -7,7 +7,7 @@
  * once by a failed lease waste work and harm nothing: keys are held (hold.ts).
  */
 import { Backoff, sleep } from '../../db/backoff.ts'
-import { isRetriableDbError, type Pool } from '../../db/pool.ts'
+import { isWorthRepeating, type Pool } from '../../db/pool.ts'
 import { asError, isRescoreError } from '../../errors.ts'
 import type { Faults } from '../../faults.ts'
 import type { Clock } from '../clock.ts'
@@ -89,10 +89,9 @@ async function runSweeps<Work>(
       backoff.reset()
     } catch (error) {
       if (signal.aborted) return
-      const isRetriable = isRescoreError(error) ? error.fate === 'retry' : isRetriableDbError(error)
       const code = isRescoreError(error) ? error.code : 'DB_SWEEP'
       report({ type: 'failed', stage: stage.name, code, message: asError(error).message })
-      if (!isRetriable) throw error
+      if (!isWorthRepeating(error)) throw error
       await backoff.wait(signal).catch(() => undefined)
     }
   }

@@ -9,7 +9,7 @@
  */
 import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs'
 import { Backoff, sleep } from '../../db/backoff.ts'
-import { isRetriableDbError } from '../../db/pool.ts'
+import { isRetriableDbError, isWorthRepeating } from '../../db/pool.ts'
 import { asError, isRescoreError } from '../../errors.ts'
 import type { Source } from '../log.ts'
 import { type Assignment, refuseOtherOffsets } from './consume-offsets.ts'
@@ -223,9 +223,8 @@ export class Member {
         return
       } catch (error) {
         signal.throwIfAborted()
-        const isRetriable = isRescoreError(error) ? error.fate === 'retry' : isRetriableDbError(error)
         this.#options.onError(asError(error))
-        if (!isRetriable) {
+        if (!isWorthRepeating(error)) {
           this.#ended = asError(error)
           throw this.#ended
         }

@@ -6,8 +6,8 @@
  * what a start leaves that was killed.
  */
 import { Backoff, sleep } from '../../db/backoff.ts'
-import { isRetriableDbError } from '../../db/pool.ts'
-import { isRescoreError, RescoreError } from '../../errors.ts'
+import { isWorthRepeating } from '../../db/pool.ts'
+import { RescoreError } from '../../errors.ts'
 import { within } from './within.ts'
 
 /** A broker is back within a minute of being restarted; whoever waits longer is told. */
@@ -32,9 +32,8 @@ export async function persevere<T>(
       return await within(deadlineMs - performance.now(), signal, step, noAnswer)
     } catch (error) {
       signal.throwIfAborted()
-      const isRetriable = isRescoreError(error) ? error.fate === 'retry' : isRetriableDbError(error)
       const delayMs = backoff.nextDelayMs()
-      if (!isRetriable || performance.now() + delayMs > deadlineMs) throw error
+      if (!isWorthRepeating(error) || performance.now() + delayMs > deadlineMs) throw error
       onError(error, delayMs)
       await sleep(delayMs, signal)
     }

@@ -13,7 +13,16 @@ import type { Row } from './values.ts'
 type Side = 'from' | 'to'
 type Change = Readonly<Partial<Record<Side, FeatureValue>>>
 
+/** The values that a base has kept, each in the step that said it last. */
+function baseChanges(row: Row): readonly (readonly [string, Change])[] {
+  const steps: readonly { readonly values: Readonly<Record<string, FeatureValue>> }[] = Array.isArray(row.steps)
+    ? row.steps
+    : []
+  return steps.flatMap(({ values }) => Object.entries(values).map(([feature, to]) => [feature, { to }] as const))
+}
+
 function changesOf(row: Row): readonly (readonly [string, Change])[] {
+  if (row.op === 'base') return baseChanges(row)
   return typeof row.changed === 'object' && row.changed !== null ? Object.entries(row.changed) : []
 }
 
@@ -41,7 +50,7 @@ export class FeatureFold {
   }
 
   #problem(row: Row): string | null {
-    if ((row.op === 'insert') !== (this.state === null)) {
+    if ((row.op === 'insert' || row.op === 'base') !== (this.state === null)) {
       return `History row ${row.id} is an ${row.op} of a row that ${this.state === null ? 'is not there' : 'is there'}.`
     }
     for (const [feature, { from = null }] of changesOf(row)) {

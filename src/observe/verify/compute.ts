@@ -2,26 +2,37 @@
  * Features of one entity from scratch, by plain recursion over their declared inputs.
  *
  * Invariant: nothing stored is believed but one thing: where a feature declares a tolerance and the stored value is
- * within it, readers get the stored value, because that is the value they were computed from.
+ * within it, readers get the stored value, because that is the value they were computed from; so they do where the value
+ * breaks a rule that holds it back (expect.ts).
  */
 import type { AnyFeature, AnyInput, Equality, FeatureType, FeatureValue, Hop } from '../../define/index.ts'
 import { columnOf, latenessMs } from '../../define/index.ts'
 import type { EntityNode } from '../../graph/graph.ts'
 import { aggregate } from './aggregate.ts'
+import { type Verdict, verdictOf } from './expect.ts'
 import { daysSinceOf, periodOf, rowsInTime } from './time.ts'
 import { type Row, toValue } from './values.ts'
 
 /** Every declared feature by name, or the first one (in graph order) that has no value and why. */
 export type Outcome =
-  | { readonly kind: 'computed'; readonly fresh: FeatureValues; readonly vouched: FeatureValues }
-  | { readonly kind: 'failed'; readonly feature: string; readonly code: string }
+  | {
+      readonly kind: 'computed'
+      /** As it is to be stored: of a value that is held back, the one before. */
+      readonly fresh: FeatureValues
+      readonly vouched: FeatureValues
+      /** Of features whose value breaks a rule. */
+      readonly verdicts: ReadonlyMap<string, Verdict>
+    }
+  | { readonly kind: 'failed'; readonly feature: string; readonly code: string; readonly verdict: Verdict | null }
 export type FeatureValues = ReadonlyMap<string, FeatureValue>
 
 class NoValue extends Error {
   readonly code: string
-  constructor(code: string) {
+  readonly verdict: Verdict | null
+  constructor(code: string, verdict: Verdict | null = null) {
     super(code)
     this.code = code
+    this.verdict = verdict
   }
 }
 
@@ -77,9 +88,13 @@ export interface Known {
   instantOf(feature: string): number
   /** What readers of features get; null: what is computed here. */
   readonly given: FeatureValues | null
+  /** Rows of rescore.violation, by feature. */
+  readonly violations: ReadonlyMap<string, Row>
 }
 
-export function computeEntity(node: EntityNode, { key, own, stored, reached, instantOf, given }: Known): Outcome {
+export function computeEntity(node: EntityNode, known: Known): Outcome {
+  const { key, own, stored, reached, instantOf, given, violations } = known
+  const verdicts = new Map<string, Verdict>()
   const fresh = new Map<string, FeatureValue>()
   const vouched = new Map<string, FeatureValue>()
 
@@ -102,6 +117,14 @@ export function computeEntity(node: EntityNode, { key, own, stored, reached, ins
     const inputs = Object.entries(feature.inputs).map(([alias, input]) => [alias, inputValue(feature, input)] as const)
     const value = checked(feature.type, run(feature, Object.fromEntries(inputs)))
     const kept = stored === null ? null : storedValue(feature.type, stored[feature.name])
+    const verdict = verdictOf(feature, value, kept, stored !== null, violations.get(feature.name) ?? null)
+    if (verdict?.effect === 'aside') throw new NoValue('FEATURE_EXPECTATION', verdict)
+    if (verdict !== null) verdicts.set(feature.name, verdict)
+    if (verdict?.effect === 'held') {
+      fresh.set(feature.name, kept)
+      vouched.set(feature.name, kept)
+      return
+    }
     fresh.set(feature.name, value)
     vouched.set(feature.name, isSame(feature.equal, value, kept) ? kept : value)
   }
@@ -110,9 +133,11 @@ export function computeEntity(node: EntityNode, { key, own, stored, reached, ins
     try {
       if (!fresh.has(feature.name)) compute(feature)
     } catch (error) {
-      if (error instanceof NoValue) return { kind: 'failed', feature: feature.name, code: error.code }
+      if (error instanceof NoValue) {
+        return { kind: 'failed', feature: feature.name, code: error.code, verdict: error.verdict }
+      }
       throw error
     }
   }
-  return { kind: 'computed', fresh, vouched }
+  return { kind: 'computed', fresh, vouched, verdicts }
 }

@@ -26,6 +26,8 @@ export const DIFFERENCE_KINDS = [
   'timer',
   /** Kept aside without a reason, not kept aside with one, or for another reason. */
   'quarantine',
+  /** A value that breaks a rule is not kept as such, or one is that does not. */
+  'violation',
 ] as const
 export type DifferenceKind = (typeof DIFFERENCE_KINDS)[number]
 

@@ -18,6 +18,8 @@ export interface Subject {
   /** Model name to row. */
   readonly classifications: ReadonlyMap<string, Row>
   readonly quarantine: Row | null
+  /** Feature name to the rule that its value is kept as breaking. */
+  readonly violations: ReadonlyMap<string, Row>
 }
 
 export function difference(
