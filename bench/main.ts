@@ -16,12 +16,13 @@ import { memory } from './measure-memory.ts'
 import { rescore } from './measure-rescore.ts'
 import { scale } from './measure-scale.ts'
 import { throughput } from './measure-throughput.ts'
+import { timers } from './measure-timers.ts'
 import { TARGETS } from './targets.ts'
 
 await runCommand({
   measurements: [
     ...[latency, throughput, rescore, capture, memory, connector, landing, scale],
-    ...[backfill, changing, history, dataset],
+    ...[backfill, changing, history, dataset, timers],
   ],
   targets: TARGETS,
 })

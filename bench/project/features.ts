@@ -26,6 +26,8 @@ export interface Variant {
   readonly version: number
   /** Added to every number; an odd one inverts every boolean. 0: the recipe's values. */
   readonly shift: number
+  /** With a feature that ages, which the model does not read. */
+  readonly isAging?: boolean
 }
 
 export const company = defineEntity({ name: 'company', table: companies })
@@ -34,6 +36,17 @@ export const company = defineEntity({ name: 'company', table: companies })
 const lengthOf = (text: string | null) => (text === null ? 0 : [...text].length)
 const countOf = (value: unknown) => (Array.isArray(value) ? value.length : 0)
 const daysSince = (ms: number | null) => (ms === null ? null : (NOW_MS - ms) / DAY_MS)
+
+/** Deals of the last week. */
+export const recentDeals = defineFeature({
+  entity: company,
+  name: 'recent_deals',
+  version: 1,
+  type: 'integer',
+  description: 'Deals of the last week',
+  inputs: { n: company.many(deals, { foreignKey: 'company_id' }).window('7d', { on: 'created_at' }).count() },
+  compute: ({ n }) => n,
+})
 
 /** Every feature at the given version; in the order the model was trained with. */
 export function companyFeatures({ version, shift }: Variant): readonly AnyFeature[] {

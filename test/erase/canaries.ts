@@ -137,6 +137,7 @@ export async function plantCanaries({ query }: TestDatabase): Promise<void> {
   )
   await query(`insert into rescore.computed values ('company 0123456789abcdef', $1, $2)`, [KEY, CANARY])
   await query(`insert into rescore.delivery_due (entity, key) values ('company', $1)`, [KEY])
+  await query(`insert into rescore.timer values ('company', $1, $2, '2100-01-01')`, [KEY, CANARY])
   await query(
     `insert into rescore.unpublished (topic, partition, lsn, index, key, value, code, reason) values
       ('rescore.crm.companies', 0, '0/1', 0, $1, $2, 'X', 'large'), ('rescore.crm.companies', 0, '0/1', 1, $1, null, 'X', 'large')`,
