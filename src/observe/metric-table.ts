@@ -95,6 +95,17 @@ export function createMetricTable(registry: Registry, declared: DeclaredMetric[]
       'model',
     ),
 
+    timersFired: counter('rescore_timers_fired_total', 'Timers whose features this process has computed anew.'),
+    timerLateness: histogram(
+      'rescore_timer_lateness_seconds',
+      'How long after its instant the oldest timer of a piece was taken.',
+      FRESH_SECONDS,
+    ),
+    timersOverdue: gauge(
+      'rescore_timers_overdue',
+      'Timers whose time has come and that have not fired; counted to 10,000.',
+    ),
+
     publishedRecords: counter(
       'rescore_capture_published_records_total',
       'Records that all in-sync replicas have acknowledged.',
