@@ -20,7 +20,6 @@ import type { Health } from './observe/health.ts'
 import type { Metrics } from './observe/metrics.ts'
 import type { RecomputeStage } from './recompute/stage.ts'
 import { FeatureTally } from './recompute/tally.ts'
-import { isSuperseded } from './superseded.ts'
 import { TimerLane } from './timer/lane.ts'
 import type { Upcoming } from './timer/upcoming.ts'
 
@@ -85,9 +84,7 @@ export async function finish(parts: readonly RunningPart[], ending: Ending): Pro
           return
         }
         first = error
-        // Other definitions are deployed: nothing of this process is broken.
-        if (isSuperseded(error)) health.set(name, 'ended', `${error.code}: ${error.message}`)
-        else health.failed(name, error)
+        health.failed(name, error)
         failure.abort(first)
       }
     }),

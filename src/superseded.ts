@@ -26,7 +26,7 @@ interface Definitions {
   readonly models: Models | null
 }
 
-export function isSuperseded(error: unknown): error is RescoreError {
+function isSuperseded(error: unknown): error is RescoreError {
   return isRescoreError(error) && (error.code === 'FEATURE_NOT_DEPLOYED' || error.code === 'MODEL_NOT_DEPLOYED')
 }
 
@@ -52,11 +52,6 @@ export async function watchDefinitions(definitions: Definitions, signal: AbortSi
   }
 }
 
-async function readModels(config: ProjectConfig, signal: AbortSignal): Promise<Models> {
-  await using models = await loadModels(config.models, { signal })
-  return models.models.map(({ model, version, artifactHash }) => ({ model, version, artifactHash }))
-}
-
 export interface AsideOptions {
   readonly url: string
   readonly config: ProjectConfig
@@ -65,22 +60,51 @@ export interface AsideOptions {
   readonly onError: (error: Error) => void
 }
 
-/** Resolves once the definitions of this process are the deployed ones again, or the signal aborts. */
-export async function untilDeployedAgain({ url, config, isScoring, signal, onError }: AsideOptions): Promise<void> {
-  const models = isScoring ? await readModels(config, signal) : null
+async function readModels({ config, isScoring, signal }: AsideOptions): Promise<Models | null> {
+  if (!isScoring) return null
+  await using models = await loadModels(config.models, { signal })
+  return models.models.map(({ model, version, artifactHash }) => ({ model, version, artifactHash }))
+}
+
+async function withDefinitions<T>(options: AsideOptions, work: (definitions: Definitions) => Promise<T>): Promise<T> {
+  const { url, config, onError } = options
+  const models = await readModels(options)
   const pool = createPool({ url, applicationName: 'rescore standing aside', max: 1, onError })
   try {
-    const definitions = { pool, graph: compileGraph(config), models }
-    while (!signal.aborted) {
-      try {
-        await assertOwn(definitions)
-        return
-      } catch (error) {
-        if (!isSuperseded(error) && !isRetriableDbError(error)) throw error
-      }
-      await sleep(LOOK_EVERY_MS, signal).catch(() => undefined)
-    }
+    return await work({ pool, graph: compileGraph(config), models })
   } finally {
     await pool.end()
   }
+}
+
+/**
+ * Whether that is what the process has ended with. A newer process brings topics into the group that an older one, given
+ * one of their partitions before it has looked, does not know.
+ */
+export async function superseding(error: unknown, options: AsideOptions): Promise<RescoreError | null> {
+  if (isSuperseded(error)) return error
+  if (!isRescoreError(error) || error.code !== 'LOG_NO_PARTITION') return null
+  try {
+    await withDefinitions(options, assertOwn)
+  } catch (found) {
+    if (isSuperseded(found)) return found
+    throw found
+  }
+  return null
+}
+
+/** Resolves once the definitions of this process are the deployed ones again, or the signal aborts. */
+export function untilDeployedAgain(options: AsideOptions): Promise<void> {
+  const { signal } = options
+  return withDefinitions(options, async (definitions) => {
+    while (!signal.aborted) {
+      try {
+        return await assertOwn(definitions)
+      } catch (error) {
+        if (!isSuperseded(error) && !isRetriableDbError(error)) throw error
+      }
+      // Rejects only when the signal aborts, which the loop's condition sees.
+      await sleep(LOOK_EVERY_MS, signal).catch(() => undefined)
+    }
+  })
 }

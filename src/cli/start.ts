@@ -15,7 +15,7 @@ import { Health } from '../observe/health.ts'
 import { Metrics } from '../observe/metrics.ts'
 import { type ServiceOptions, startService } from '../service.ts'
 import { PARTS, type Part, startSharedService } from '../shared-service.ts'
-import { type AsideOptions, isSuperseded, untilDeployedAgain } from '../superseded.ts'
+import { type AsideOptions, superseding, untilDeployedAgain } from '../superseded.ts'
 import { command, usage } from './command.ts'
 import { drained } from './drain.ts'
 import { ownFolder, readOwnManifest } from './init-dependency.ts'
@@ -76,14 +76,21 @@ interface Aside extends Pick<AsideOptions, 'isScoring'> {
  */
 async function standingAside(once: () => Promise<void>, { options, isScoring, logger, health }: Aside): Promise<void> {
   const { url, config, signal } = options
+  const onError = (error: Error) => logger.warn({ error: error.message }, 'An idle database connection was lost.')
+  const own = { url, config, isScoring, signal, onError }
   for (;;) {
     try {
       return await once()
     } catch (error) {
-      if (!isSuperseded(error) || signal.aborted) throw error
-      logger.warn({ code: error.code, mend: error.mend }, `${error.message} This process steps aside.`)
-      const onError = (lost: Error) => logger.warn({ error: lost.message }, 'An idle database connection was lost.')
-      await untilDeployedAgain({ url, config, isScoring, signal, onError })
+      const other = signal.aborted ? null : await superseding(error, own)
+      if (other === null) throw error
+      const { code, message, mend } = other
+      logger.warn({ code, mend }, `${message} This process steps aside.`)
+      // Not ready, and nothing of it is broken.
+      health.again()
+      health.started()
+      health.set('definitions', 'ended', `${code}: ${message}`)
+      await untilDeployedAgain(own)
       if (signal.aborted) return
       logger.info('The definitions of this process are deployed again: it goes on.')
       health.again()
@@ -135,12 +142,15 @@ export function startCommand(signal: AbortSignal): Command {
         log: logger,
         health,
         metrics,
-        isRollback: rollback === true,
         ...told(logger),
       }
       const shared = kafka === null ? {} : { parts: [...parts], brokers: kafka.brokers }
+      let isRollback = rollback === true
       const once = async () => {
-        const { entities, done } = await start(options, parts, kafka)
+        const wanted = { ...options, isRollback }
+        // Meant once: what stood aside since then goes on only with what is deployed.
+        isRollback = false
+        const { entities, done } = await start(wanted, parts, kafka)
         logger.info({ entities, models: config.models.map((model) => model.name), ...shared }, 'Rescore runs.')
         await done
       }
