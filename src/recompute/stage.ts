@@ -15,7 +15,7 @@ import { type AskedDone, type AskedEntities, askedBits, doneOf, unknownEntity } 
 import { shareDefinitions } from './definitions-lock.ts'
 import { deployFeatures } from './deploy.ts'
 import { type Counters, Engine, type Task } from './engine.ts'
-import { makeStale, readEpochs } from './epochs.ts'
+import { type EntityEpochs, makeStale, readEpochs } from './epochs.ts'
 import { type Fired, fireTimers, type Outcomes } from './fire.ts'
 import type { Outcome } from './outcome.ts'
 import { Sweeper } from './sweep.ts'
@@ -143,9 +143,8 @@ class Recompute implements RecomputeStage {
   }
 
   async recompute(context: ApplyContext, { entity, keys, features, isForced, job }: AskedEntities): Promise<AskedDone> {
-    if (context.isShared === true) await shareDefinitions(context.client)
     const engine = this.#engines.get(entity)
-    const epochs = (await readEpochs(context.client, this.#graph)).get(entity)
+    const epochs = (await this.#epochs(context)).get(entity)
     if (engine === undefined || epochs === undefined) throw unknownEntity(entity)
     const asked = { bits: askedBits(engine.program, features), isForced }
     const counters = zero()
@@ -160,7 +159,7 @@ class Recompute implements RecomputeStage {
 
   async fire(context: ApplyContext, entity: string, limit: number): Promise<Fired | null> {
     const engine = this.#engines.get(entity)
-    const epochs = (await readEpochs(context.client, this.#graph)).get(entity)
+    const epochs = (await this.#epochs(context)).get(entity)
     if (engine === undefined || epochs === undefined) throw unknownEntity(entity)
     const work: Outcomes = { events: [], counters: zero() }
     const onWritten = (outcome: Outcome) => this.#note(work, entity, outcome)
@@ -184,8 +183,7 @@ class Recompute implements RecomputeStage {
   }
 
   async sweep(context: ApplyContext): Promise<boolean> {
-    if (context.isShared === true) await shareDefinitions(context.client)
-    const epochs = await readEpochs(context.client, this.#graph)
+    const epochs = await this.#epochs(context)
     const counters = zero()
     const isMoreLeft = await this.#sweeper.piece(
       context.client,
@@ -203,6 +201,12 @@ class Recompute implements RecomputeStage {
     this.counters.computed += counters.computed
     this.#count(counters)
     return isMoreLeft
+  }
+
+  /** Of a transaction that handles no batch, and so was not admitted. */
+  async #epochs({ client, isShared = false }: ApplyContext): Promise<ReadonlyMap<string, EntityEpochs>> {
+    if (isShared) await shareDefinitions(client)
+    return readEpochs(client, this.#graph)
   }
 
   /** Truncated tables, and entities too many for one transaction. */
