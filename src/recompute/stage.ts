@@ -18,8 +18,8 @@ import { type Counters, Engine, type Task } from './engine.ts'
 import { type EntityEpochs, makeStale, readEpochs } from './epochs.ts'
 import { type Fired, fireTimers, type Outcomes } from './fire.ts'
 import type { Outcome } from './outcome.ts'
+import type { RecomputeStageOptions } from './stage-options.ts'
 import { Sweeper } from './sweep.ts'
-import type { FeatureTally } from './tally.ts'
 import { resolveTraces } from './traces.ts'
 
 /** A planned batch, and what applying it came to. */
@@ -40,20 +40,6 @@ export interface RecomputeStage extends Stage<RecomputeWork> {
    */
   fire(context: ApplyContext, entity: string, limit: number): Promise<Fired | null>
   committed(work: Outcomes): void
-}
-
-export interface RecomputeStageOptions {
-  readonly graph: Graph
-  readonly report: Report
-  /** Reading an undeclared input is an error (FEATURE_UNDECLARED_INPUT). */
-  readonly strict: boolean
-  /** A deployment that makes more rows of an entity stale leaves them to a backfill, to be approved. Default: 100,000. */
-  readonly approveAbove?: number | undefined
-  /** Definitions that are older than the deployed ones are meant, and deployed. */
-  readonly isRollback?: boolean | undefined
-  readonly tally?: FeatureTally | undefined
-  /** Told of timers that were written, milliseconds since 1970; they may yet be rolled back. */
-  readonly onTimer?: ((dueMs: number) => void) | undefined
 }
 
 /** One batch that affects more entities than this leaves them to the sweep, so that no transaction grows without bound. */
