@@ -86,7 +86,11 @@ export class BackfillLane implements Lane {
     const { pool, graph } = this.#options
     const node = graph.entities.get(job.entity)
     if (node === undefined) throw unknownEntity(job.entity)
-    if (!job.isCut && job.chunks < CUT_BELOW_CHUNKS) await cutAhead(pool, node, job)
+    if (!job.isCut && job.chunks < CUT_BELOW_CHUNKS) {
+      const { isCut, keys } = await cutAhead(pool, node, job)
+      // Changes come first: looking on is the next turn's work.
+      if (!isCut && keys === 0) return
+    }
     const startedMs = performance.now()
     const count = await inTransaction((context) => this.#piece(context, job))
     if (count > 0) this.#pace.note(count, performance.now() - startedMs)

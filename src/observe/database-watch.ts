@@ -15,7 +15,7 @@ import { countViolations, type ViolationCount } from './violations.ts'
 const ANSWER_WITHIN_MS = 2_000
 const REACHABLE_KEPT_MS = 1_000
 const FIGURES_KEPT_MS = 5_000
-/** Reading them costs some 100 ms of PostgreSQL for a million rows. */
+/** Reading them costs some tens of milliseconds of PostgreSQL, for a million rows as well. */
 const FEATURES_KEPT_MS = 15_000
 /** Of one statement; what takes longer is left out. */
 const COUNT_WITHIN_MS = 1_500

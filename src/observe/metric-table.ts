@@ -167,13 +167,13 @@ export function createMetricTable(registry: Registry, declared: DeclaredMetric[]
     ),
     featureStale: gauge(
       'rescore_feature_stale_rows',
-      'Rows still to be computed under its present definition; not of entities put aside.',
+      'Rows still to be computed under its present definition; of more than 100,000 by a sample.',
       'entity',
       'feature',
     ),
     featureNulls: gauge(
       'rescore_feature_null_ratio',
-      'Share of its stored values that are null, 0 to 1; of more than 100,000 on a sample.',
+      'Share of its stored values that are null, 0 to 1; of more than 100,000 by a sample.',
       'entity',
       'feature',
     ),

@@ -34,7 +34,7 @@ function phaseSql({ node, keyType }: Program, phase: Phase): string {
     return `with scanned as (select q.key from ${aside} and ($1::text is null or q.key > $1) and $2::integer >= 0
         order by q.key limit ${SCAN})
       select (select count(*)::integer from scanned) as count,
-        (select key from scanned order by key desc limit 1) as last,
+        (select s.key from scanned s order by s.key desc limit 1) as last,
         array(select key from scanned s where not exists (select from ${own} e where e.${key}::text = s.key)
           order by key) as keys`
   }
@@ -51,7 +51,7 @@ function phaseSql({ node, keyType }: Program, phase: Phase): string {
       where ($1::text is null or t.${column} > $1::text::${keyType}) and $2::integer >= 0
       order by t.${column} limit ${SCAN})
     select (select count(*)::integer from scanned) as count,
-      (select key::text from scanned order by key desc limit 1) as last,
+      (select s.key::text from scanned s order by s.key desc limit 1) as last,
       array(select s.key::text from scanned s where ${wanted} order by s.key) as keys`
 }
 
