@@ -8,7 +8,7 @@
  */
 import { Backoff } from '../db/backoff.ts'
 import { ADVISORY_LOCK } from '../db/locks.ts'
-import { type Client, isLockRefused, type Pool, type Queryable, withTransaction } from '../db/pool.ts'
+import { type Client, isLockRefused, type Pool, type Queryable, sqlState, withTransaction } from '../db/pool.ts'
 import { RescoreError } from '../errors.ts'
 
 const ATTEMPT_MS = 2_000
@@ -52,7 +52,8 @@ export async function whileDefinitionsHeld<T>(
         return await work(client)
       })
     } catch (error) {
-      if (!isLockRefused(error)) throw error
+      // A backfill that is paced holds its row before it asks for the definitions, which a deployment does the other way.
+      if (!isLockRefused(error) && sqlState(error) !== '40P01') throw error
       if (performance.now() > deadline) throw refused(error)
       await backoff.wait(signal)
     }

@@ -15,11 +15,11 @@ import { type AskedDone, type AskedEntities, askedBits, doneOf, unknownEntity } 
 import { shareDefinitions } from './definitions-lock.ts'
 import { deployFeatures } from './deploy.ts'
 import { type Counters, Engine, type Task } from './engine.ts'
-import { makeStale, readEpochs } from './epochs.ts'
+import { type EntityEpochs, makeStale, readEpochs } from './epochs.ts'
 import { type Fired, fireTimers, type Outcomes } from './fire.ts'
 import type { Outcome } from './outcome.ts'
+import type { RecomputeStageOptions } from './stage-options.ts'
 import { Sweeper } from './sweep.ts'
-import type { FeatureTally } from './tally.ts'
 import { resolveTraces } from './traces.ts'
 
 /** A planned batch, and what applying it came to. */
@@ -40,20 +40,6 @@ export interface RecomputeStage extends Stage<RecomputeWork> {
    */
   fire(context: ApplyContext, entity: string, limit: number): Promise<Fired | null>
   committed(work: Outcomes): void
-}
-
-export interface RecomputeStageOptions {
-  readonly graph: Graph
-  readonly report: Report
-  /** Reading an undeclared input is an error (FEATURE_UNDECLARED_INPUT). */
-  readonly strict: boolean
-  /** A deployment that makes more rows of an entity stale leaves them to a backfill, to be approved. Default: 100,000. */
-  readonly approveAbove?: number | undefined
-  /** Definitions that are older than the deployed ones are meant, and deployed. */
-  readonly isRollback?: boolean | undefined
-  readonly tally?: FeatureTally | undefined
-  /** Told of timers that were written, milliseconds since 1970; they may yet be rolled back. */
-  readonly onTimer?: ((dueMs: number) => void) | undefined
 }
 
 /** One batch that affects more entities than this leaves them to the sweep, so that no transaction grows without bound. */
@@ -143,9 +129,8 @@ class Recompute implements RecomputeStage {
   }
 
   async recompute(context: ApplyContext, { entity, keys, features, isForced, job }: AskedEntities): Promise<AskedDone> {
-    if (context.isShared === true) await shareDefinitions(context.client)
     const engine = this.#engines.get(entity)
-    const epochs = (await readEpochs(context.client, this.#graph)).get(entity)
+    const epochs = (await this.#epochs(context)).get(entity)
     if (engine === undefined || epochs === undefined) throw unknownEntity(entity)
     const asked = { bits: askedBits(engine.program, features), isForced }
     const counters = zero()
@@ -160,7 +145,7 @@ class Recompute implements RecomputeStage {
 
   async fire(context: ApplyContext, entity: string, limit: number): Promise<Fired | null> {
     const engine = this.#engines.get(entity)
-    const epochs = (await readEpochs(context.client, this.#graph)).get(entity)
+    const epochs = (await this.#epochs(context)).get(entity)
     if (engine === undefined || epochs === undefined) throw unknownEntity(entity)
     const work: Outcomes = { events: [], counters: zero() }
     const onWritten = (outcome: Outcome) => this.#note(work, entity, outcome)
@@ -184,8 +169,7 @@ class Recompute implements RecomputeStage {
   }
 
   async sweep(context: ApplyContext): Promise<boolean> {
-    if (context.isShared === true) await shareDefinitions(context.client)
-    const epochs = await readEpochs(context.client, this.#graph)
+    const epochs = await this.#epochs(context)
     const counters = zero()
     const isMoreLeft = await this.#sweeper.piece(
       context.client,
@@ -203,6 +187,12 @@ class Recompute implements RecomputeStage {
     this.counters.computed += counters.computed
     this.#count(counters)
     return isMoreLeft
+  }
+
+  /** Of a transaction that handles no batch, and so was not admitted. */
+  async #epochs({ client, isShared = false }: ApplyContext): Promise<ReadonlyMap<string, EntityEpochs>> {
+    if (isShared) await shareDefinitions(client)
+    return readEpochs(client, this.#graph)
   }
 
   /** Truncated tables, and entities too many for one transaction. */
