@@ -8,6 +8,7 @@ import { backfill } from './measure-backfill.ts'
 import { capture } from './measure-capture.ts'
 import { changing } from './measure-changing.ts'
 import { connector } from './measure-connector.ts'
+import { dataset } from './measure-dataset.ts'
 import { history } from './measure-history.ts'
 import { landing } from './measure-landing.ts'
 import { latency } from './measure-latency.ts'
@@ -18,6 +19,9 @@ import { throughput } from './measure-throughput.ts'
 import { TARGETS } from './targets.ts'
 
 await runCommand({
-  measurements: [latency, throughput, rescore, capture, memory, connector, landing, scale, backfill, changing, history],
+  measurements: [
+    ...[latency, throughput, rescore, capture, memory, connector, landing, scale],
+    ...[backfill, changing, history, dataset],
+  ],
   targets: TARGETS,
 })

@@ -4,6 +4,7 @@
  * Inserts: the same rows in the same pieces, one after the other into a table without months and into the history. Folding:
  * a year of moves of every company, of which all but a month is older than the rule; what is read before and after.
  */
+import { migrate } from '../src/db/migrate.ts'
 import { formatInstant } from '../src/history/instant.ts'
 import { beginOf, monthOf } from '../src/history/months.ts'
 import { ensureMonths, readNow, readPartitions } from '../src/history/partitions.ts'
@@ -38,8 +39,9 @@ async function insertsInto({ pool }: BenchDatabase, table: string, pieces: numbe
 }
 
 async function inserts(context: BenchContext): Promise<Figures> {
-  await using database = await context.createCrm('history_inserts', { companies: 1, contacts: 1, deals: 1 })
+  await using database = await context.createEmpty('history_inserts')
   const { pool } = database
+  await migrate(pool)
   await ensureMonths(pool, await readNow(pool))
   await pool.query(
     `create table public.whole (like rescore.feature_history including defaults);
@@ -78,8 +80,9 @@ async function reading({ pool }: BenchDatabase, keys: number): Promise<Figures> 
 async function folding(context: BenchContext): Promise<Figures> {
   const { say, signal } = context
   const keys = context.scaled(KEYS, 2_000)
-  await using database = await context.createCrm('history_folding', { companies: 1, contacts: 1, deals: 1 })
+  await using database = await context.createEmpty('history_folding')
   const { pool } = database
+  await migrate(pool)
   const now = await readNow(pool)
   const begin = monthOf(now) - MONTHS
   for (let month = begin; month <= monthOf(now); month += 1) await ensureMonths(pool, beginOf(month))

@@ -16,7 +16,12 @@ const MAJOR = 24
  * V8 lets young objects take 64 MB twice over before it collects them; with 16 the service's peak is 110 MB lower for a
  * few per cent more processor time. kafkajs sets a timer into the past on every connection, which is harmless.
  */
-const FLAGS = ['--max-semi-space-size=16', '--disable-warning=TimeoutNegativeWarning']
+const FLAGS = [
+  '--max-semi-space-size=16',
+  '--disable-warning=TimeoutNegativeWarning',
+  // Of stripTypeScriptTypes (src/graph/code): what Node itself runs the project with.
+  '--disable-warning=ExperimentalWarning',
+]
 const folder = dirname(dirname(fileURLToPath(import.meta.url)))
 
 /** The TypeScript in a clone, the compiled program in a package. */

@@ -109,7 +109,9 @@ describe('the set of features', () => {
       Object.values(feature.inputs).flatMap((input) =>
         input.input === 'feature'
           ? read(input)
-          : [input.input === 'column' ? input.table.name : (input.path.at(-1)?.table.name ?? '')],
+          : input.input === 'column'
+            ? [input.table.name]
+            : [input.input === 'aggregate' ? (input.path.at(-1)?.table.name ?? '') : input.input],
       )
     const tables = new Set([...growth.features, ...risk.features].flatMap(read))
     expect([...tables].toSorted()).toStrictEqual(['companies', 'company_property_history'])

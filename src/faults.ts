@@ -52,6 +52,8 @@ export const BUGS = [
   'silence-outlives-changes',
   /** How far a Debezium connector has come is held against ends of its topics from before. */
   'ends-of-before',
+  /** Of a feature whose timer has fired the next is not written. */
+  'timer-forgotten',
   /** A value written down later for a time before is taken for known then. */
   'late-corrections-leak',
   /** A value that is to be held back is stored, and readers see it. */

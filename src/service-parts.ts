@@ -13,11 +13,16 @@ import type { Connector } from './define/index.ts'
 import { asError } from './errors.ts'
 import type { Graph } from './graph/graph.ts'
 import { type KeeperOptions, keepHistory } from './history/keeper.ts'
+import type { Clock } from './log/clock.ts'
+import type { Lane } from './log/lane.ts'
+import type { Report } from './log/stage.ts'
 import type { Health } from './observe/health.ts'
 import type { Metrics } from './observe/metrics.ts'
 import type { RecomputeStage } from './recompute/stage.ts'
 import { FeatureTally } from './recompute/tally.ts'
 import { isSuperseded } from './superseded.ts'
+import { TimerLane } from './timer/lane.ts'
+import type { Upcoming } from './timer/upcoming.ts'
 
 export interface RunningPart {
   readonly name: string
@@ -110,20 +115,32 @@ export function watchConnectors(metrics: Metrics, connectors: readonly Connector
   }
 }
 
-/** The backfills of one recompute stage; a job that cannot go on is told, and kept with its reason. */
-export function backfillLane(
-  { pool, graph, log }: { readonly pool: Pool; readonly graph: Graph; readonly log: ConnectLog },
-  stage: RecomputeStage,
-  worker: string = `${hostname()} ${process.pid}`,
-): BackfillLane {
-  const onError = ({ message }: Error, { id }: Backfill) =>
-    log.warn({ error: message, backfill: String(id) }, 'A backfill has failed.')
-  return new BackfillLane({ pool, graph, worker, stage, onError })
-}
-
 /** The histories kept in shape. */
 export function historyPart(options: Pick<KeeperOptions, 'url' | 'pool' | 'rule' | 'signal' | 'log'>): RunningPart {
   return { name: 'history', ended: keepHistory(options) }
+}
+
+interface LaneParts {
+  readonly pool: Pool
+  readonly graph: Graph
+  readonly log: ConnectLog
+  readonly report: Report
+  readonly clock: Clock | undefined
+  /** Told by the stage objects of this process. */
+  readonly upcoming: Upcoming
+  /** Default: host and number of this process. */
+  readonly worker?: string | undefined
+}
+
+/** What a recompute stage does beside changes: timers first, then backfills. A job that cannot go on is told, and kept. */
+export function lanesOf(parts: LaneParts, stage: RecomputeStage): readonly Lane[] {
+  const { pool, graph, log, report, clock, upcoming, worker = `${hostname()} ${process.pid}` } = parts
+  const onError = ({ message }: Error, { id }: Backfill) =>
+    log.warn({ error: message, backfill: String(id) }, 'A backfill has failed.')
+  return [
+    new TimerLane({ pool, stage, upcoming, report, clock }),
+    new BackfillLane({ pool, graph, worker, stage, onError }),
+  ]
 }
 
 /** Counts for the stage objects of a process, and the part that writes them down. */

@@ -20,6 +20,7 @@ import type { Graph } from './graph/graph.ts'
 import { pathColumns } from './graph/path-columns.ts'
 import { valueColumns } from './graph/value-columns.ts'
 import { ruleOf } from './history/rule.ts'
+import type { Clock } from './log/clock.ts'
 import { EmbeddedLog } from './log/embedded/embedded-log.ts'
 import type { Report } from './log/stage.ts'
 import { ensurePosition, readPosition } from './log/stage-position.ts'
@@ -32,15 +33,16 @@ import { createRecomputeStage, type RecomputeStage } from './recompute/stage.ts'
 import { loadModels, type ModelSet } from './score/registry.ts'
 import { createScoreStage, type ScoreStage } from './score/stage.ts'
 import {
-  backfillLane,
   finish,
   historyPart,
   keepLease,
+  lanesOf,
   type RunningPart,
   tallying,
   watchConnectors,
 } from './service-parts.ts'
 import { prepareService } from './service-prepare.ts'
+import { Upcoming } from './timer/upcoming.ts'
 
 export interface ServiceOptions {
   readonly url: string
@@ -61,6 +63,8 @@ export interface ServiceOptions {
   /** Told how the parts are. */
   readonly health?: Health
   readonly metrics?: Metrics
+  /** What time it is, instead of the database's clock: tests drive it. */
+  readonly clock?: Clock | undefined
   /** Entries held in memory between capture and stages, bytes. Default 16 MiB. */
   readonly maxLogBytes?: number
 }
@@ -134,7 +138,7 @@ async function wire(
   graph: Graph,
   models: ModelSet,
 ) {
-  const { url, config, signal, log, strict = false, isRollback, faults, maxEntries, metrics } = options
+  const { url, config, signal, log, strict = false, isRollback, faults, maxEntries, metrics, clock } = options
   const rule = ruleOf(config.history, graph.entities.keys())
   const withFaults = faults === undefined ? {} : { faults }
   let status: StageStatusWriter | null = null
@@ -144,7 +148,9 @@ async function wire(
     options.report?.(event)
   }
   const { tally, run: runTally } = tallying({ pool, graph, signal, log })
-  const recompute = createRecomputeStage({ graph, report, strict, isRollback, tally, ...config.backfill })
+  const upcoming = new Upcoming()
+  const onTimer = upcoming.note
+  const recompute = createRecomputeStage({ graph, report, strict, isRollback, tally, onTimer, ...config.backfill })
   const score = createScoreStage({ graph, models, report, isRollback })
   await prepareService(pool, options, graph, [recompute, score])
   // Of all stages before any runs: who waits for the reflected position must not see only some of them.
@@ -190,6 +196,7 @@ async function wire(
     log: changes,
     signal,
     report,
+    clock,
     ...withFaults,
     ...(maxEntries === undefined ? {} : { maxEntries }),
   }
@@ -213,7 +220,11 @@ async function wire(
     { name: 'capture', ended: capture.run() },
     {
       name: recompute.name,
-      ended: runStage({ ...shared, stage: recompute, lane: backfillLane({ pool, graph, log }, recompute) }),
+      ended: runStage({
+        ...shared,
+        stage: recompute,
+        lanes: lanesOf({ pool, graph, log, report, clock, upcoming }, recompute),
+      }),
     },
     {
       name: score.name,

@@ -13,8 +13,9 @@ import type { Lane } from './log/lane.ts'
 import { type AssignedPartition, StageStatusWriter } from './observe/stage-status.ts'
 import { createRecomputeStage } from './recompute/stage.ts'
 import { createScoreStage } from './score/stage.ts'
-import { backfillLane } from './service-parts.ts'
+import { lanesOf } from './service-parts.ts'
 import type { AnyStage, SharedProcess } from './shared-process.ts'
+import { Upcoming } from './timer/upcoming.ts'
 
 /** Leaves the rest of what a process has to stop in (25 s) to leaving the group and closing. */
 const DRAIN_MS = 20_000
@@ -48,7 +49,7 @@ function openStage<Work>(
     readonly createStage: Parameters<typeof openKafkaStage<Work>>[0]['createStage']
     readonly kindOf: (table: string, column: string) => string | undefined
     readonly isFollowed: boolean
-    readonly lane?: Lane
+    readonly lanes?: readonly Lane[]
   },
 ): Promise<RunningKafkaStage> {
   const { kafka, options, pool, graph, signal, report } = shared
@@ -64,6 +65,7 @@ function openStage<Work>(
     signal,
     report,
     faults: options.faults,
+    clock: options.clock,
     maxEntries: options.maxEntries,
     sessionTimeoutMs: options.sessionTimeoutMs,
     drainMs: DRAIN_MS,
@@ -84,18 +86,23 @@ function remembering<S extends AnyStage>({ stages }: SharedProcess, create: () =
 export function openRecompute(shared: SharedProcess): Promise<RunningKafkaStage> {
   const { graph, report, options, pool } = shared
   const tables = new Map(graph.tables.map((table) => [table.id, table]))
+  const upcoming = new Upcoming()
   const create = remembering(shared, () =>
     createRecomputeStage({
       graph,
       report,
       strict: options.strict ?? false,
       tally: shared.tally,
+      onTimer: upcoming.note,
       ...options.config.backfill,
     }),
   )
   return openStage(shared, 'recompute', {
     createStage: create,
-    lane: backfillLane({ pool, graph, log: options.log }, create(), options.owner),
+    lanes: lanesOf(
+      { pool, graph, log: options.log, report, clock: options.clock, upcoming, worker: options.owner },
+      create(),
+    ),
     kindOf: (table, column) => tables.get(table)?.columns[column]?.kind,
     isFollowed: true,
   })

@@ -72,3 +72,20 @@ export interface PortalOrder {
 export interface PortalOpened extends Portal {
   readonly records: Readonly<Record<string, number>>
 }
+
+export interface DatasetOrder {
+  readonly url: string
+  /** The list: CSV with `id` and `seen`. */
+  readonly file: string
+  readonly to: string
+  readonly name: string
+}
+
+export interface DatasetResult extends MemoryUse {
+  readonly rows: number
+  readonly features: number
+  readonly unknown: number
+  readonly ms: number
+  readonly cpuSeconds: number
+  readonly bytes: number
+}

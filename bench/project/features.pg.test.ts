@@ -47,7 +47,7 @@ test('each of the 24 features is what the batch recipe computes', async () => {
   const piece = () =>
     withTransaction(database.pool, { isolation: 'repeatable read' }, async (client) => {
       const { rows } = await client.query<{ lsn: string }>('select pg_current_wal_insert_lsn()::text as lsn')
-      return stage.sweep({ client, snapshotLsn: parseLsn(rows[0]?.lsn ?? '0/0'), signal })
+      return stage.sweep({ client, snapshotLsn: parseLsn(rows[0]?.lsn ?? '0/0'), nowMs: 0, signal })
     })
   while (await piece());
 

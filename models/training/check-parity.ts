@@ -35,6 +35,8 @@ function aggregate(input: Extract<AnyInput, { input: 'aggregate' }>, history: re
 function inputValue(input: AnyInput, from: Case): unknown {
   if (input.input === 'column') return from.columns[input.column] ?? null
   if (input.input === 'aggregate') return aggregate(input, from.history)
+  if (input.input !== 'feature')
+    throw new Error(`A model of the past has no use for ${input.input}, which knows today.`)
   const inputs = Object.entries(input.inputs).map(([alias, each]) => [alias, inputValue(each, from)] as const)
   return input.compute(Object.fromEntries(inputs))
 }

@@ -15,6 +15,15 @@ import { changedIn, type Scope, scopeSql } from './scope.ts'
 /** Looked at in a few milliseconds: a condition that few rows satisfy takes many cuts, with turns of changes between. */
 const LOOKED_AT = 2_000
 
+/**
+ * Expected when the job was made, and neither cut nor done: brought up to date by a change (or deleted) before its turn.
+ * Nobody counts meanwhile, because the job's row is held.
+ */
+const COUNT_FRESH = `update rescore.backfill b set fresh = b.fresh + greatest(0, b.total
+    - (b.changed + b.unchanged + b.fresh + b.failed + b.gone)
+    - (select coalesce(sum(cardinality(c.keys)), 0) from rescore.backfill_chunk c where c.backfill = b.id))
+  where b.id = $1 and b.is_total_exact and b.policy = 'stale'`
+
 interface Looked {
   readonly count: number
   readonly last: string | null
@@ -70,6 +79,7 @@ export async function cutAhead(pool: Pool, node: EntityNode, { id, features, pol
       last,
       isCut,
     ])
+    if (isCut) await client.query(COUNT_FRESH, [id])
     return { isCut, keys: keys.length }
   })
 }

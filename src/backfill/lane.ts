@@ -11,12 +11,12 @@ import { asError, isRescoreError } from '../errors.ts'
 import { isPlanted } from '../faults.ts'
 import type { Graph } from '../graph/graph.ts'
 import type { InTransaction, Lane } from '../log/lane.ts'
+import { Pace } from '../log/pace.ts'
 import type { ApplyContext } from '../log/stage.ts'
 import { type AskedDone, unknownEntity } from '../recompute/asked.ts'
 import type { RecomputeStage } from '../recompute/stage.ts'
 import { cutAhead } from './cut.ts'
 import { type Backfill, jobOf } from './job.ts'
-import { Pace } from './pace.ts'
 import { COUNT, FAIL, FINISH, NEXT_JOB, TAKE, TAKE_AWAY, TAKE_TURN } from './statements.ts'
 
 export interface BackfillLaneOptions {

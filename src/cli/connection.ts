@@ -72,7 +72,7 @@ export async function connect(folder: string): Promise<Connection> {
   }
   // The project's own connectors read the simulator's address as they would the real one's.
   for (const [name, value] of Object.entries(dev?.environment ?? {})) process.env[name] ??= value
-  return { environment, url, pool: createPool({ url, applicationName: 'rescore cli', max: 3 }) }
+  return { environment, url, pool: createPool({ url, applicationName: 'rescore cli', max: 2 }) }
 }
 
 export async function withConnection<T>(work: (connection: Connection) => Promise<T>): Promise<T> {

@@ -18,11 +18,13 @@ function versionText({ version, deployedVersion, edit }: CatalogEntry): string {
 
 const secondsText = (seconds: number) => (seconds < 60 ? `${seconds.toFixed(2)} s` : ageText(seconds))
 
-function freshText({ rows, fresh, aside, backfill }: CatalogEntry): string {
+function freshText({ rows, fresh, stale, isExact, aside, backfill }: CatalogEntry): string {
   if (rows === null || fresh === null) return '-'
+  const about = isExact ? '' : '~'
   const waiting = backfill === null ? '' : `, backfill ${backfill}`
   const without = aside === null || aside === 0 ? '' : `, ${aside} put aside`
-  return fresh === rows ? `all ${rows}` : `${fresh} of ${rows}${waiting}${without}`
+  const counts = stale === 0 && aside === 0 ? `all ${about}${rows}` : `${about}${fresh} of ${about}${rows}`
+  return `${counts}${waiting}${without}`
 }
 
 function nullText({ nullRate, isNullRateExact }: CatalogEntry): string {

@@ -47,6 +47,17 @@ function editedLines({ entity, edited, sample }: EntityPlan): readonly string[] 
   })
 }
 
+const counted = ({ count, isExact }: { readonly count: number; readonly isExact: boolean }) =>
+  `${isExact ? '' : '~'}${count}`
+
+function timeText({ seconds, secondsBy }: EntityPlan): string {
+  if (seconds === null) return ''
+  const time = seconds < 120 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`
+  return secondsBy === 'sample'
+    ? `, at least ${time} (the sample writes nothing)`
+    : `, about ${time} (as the last backfill)`
+}
+
 const BROKEN_TEXT = {
   warn: 'will be told of',
   block: 'put their entity aside, because they are the last stored',
@@ -65,45 +76,49 @@ function expectationLines({ expectations }: EntityPlan): readonly string[] {
   })
 }
 
-function entityLines(plan: EntityPlan): readonly string[] {
-  const { entity, added, changed, readers, removed, models, affectedModels, stale, seconds, secondsBy } = plan
+function changeLines(plan: EntityPlan): readonly string[] {
+  const { added, changed, readers, removed, renamed, models, affectedModels } = plan
   const list = (sign: string, found: readonly string[], what: string) => found.map((name) => `  ${sign} ${name}${what}`)
-  const time =
-    seconds === null
-      ? ''
-      : `, about ${seconds < 120 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`} at the rate of the ${secondsBy}`
-  const approval = plan.needsApproval ? '; a backfill will wait for approval' : ''
+  const origin = new Map(
+    renamed.map(({ from, to }) => [to, `: looks like a rename of ${from} (same code), computed anew`]),
+  )
+  const model = (name: string) => `model ${name}`
   return [
-    paint(entity, 'bold'),
-    ...list('+', added, ''),
+    ...added.map((name) => `  + ${name}${origin.get(name) ?? ''}`),
     ...list('*', changed, ': another version'),
     ...list('>', readers, ': reads what changed'),
     ...editedLines(plan),
     ...expectationLines(plan),
     ...list('-', removed, ': its column and values stay until rescore prune'),
-    ...list(
-      '*',
-      models.map((model) => `model ${model}`),
-      ': new or another artifact, every entity is scored again',
-    ),
-    ...list(
-      '>',
-      affectedModels.map((model) => `model ${model}`),
-      ': reads what changed',
-    ),
-    `  ${stale.isExact ? '' : '~'}${stale.count} rows to recompute${time}${approval}`,
-    ...(plan.sample === null ? [] : sampleLines(plan.sample)),
-    ...(plan.unsampled === null ? [] : [`  could not be tried: ${plan.unsampled}`]),
+    ...list('*', models.map(model), ': new, or another version or artifact'),
+    ...list('>', affectedModels.map(model), ': reads what changed'),
   ]
 }
 
-export function renderPlan({ isEmpty, entities, removedEntities, removedModels }: Plan): string {
-  if (isEmpty) return 'nothing to deploy: definitions and models are those in the database'
+function entityLines(plan: EntityPlan): readonly string[] {
+  const { entity, stale, scored, approveAbove, sample, unsampled } = plan
+  const approval = plan.needsApproval ? `; more than ${approveAbove}: a backfill will wait for approval` : ''
+  return [
+    paint(entity, 'bold'),
+    ...changeLines(plan),
+    `  ${counted(stale)} rows to recompute${timeText(plan)}${approval}`,
+    ...(scored === null ? [] : [`  ${counted(scored)} entities to score again`]),
+    ...(sample === null ? [] : sampleLines(sample)),
+    ...(unsampled === null ? [] : [`  could not be tried: ${unsampled}`]),
+  ]
+}
+
+export function renderPlan({ isEmpty, entities, refusals, removedEntities, removedModels }: Plan): string {
+  const refused = refusals.map(({ code, message, mend }) => paint(`${code}: ${message}\n  mend: ${mend}`, 'red'))
+  if (isEmpty && refused.length === 0) return 'nothing to deploy: definitions and models are those in the database'
   return [
     ...entities.flatMap(entityLines),
     ...removedEntities.map((entity) => `- entity ${entity}: its table stays until rescore prune`),
     ...removedModels.map((model) => `- model ${model}: its classifications stay, nobody vouches for them`),
-    'nothing was written; deploy with rescore start',
+    ...refused,
+    refused.length === 0
+      ? 'nothing was written; deploy with rescore start'
+      : 'nothing was written; rescore start would refuse it',
   ].join('\n')
 }
 
@@ -113,21 +128,10 @@ export function parseSample(text: string): number {
   return Number(text)
 }
 
-/** Something a person should look at before it is deployed. */
-function needsDecision({ entities }: Plan): boolean {
-  return entities.some(
-    ({ needsApproval, edited, sample, expectations }) =>
-      needsApproval ||
-      edited.length > 0 ||
-      (sample?.failed ?? 0) > 0 ||
-      expectations.some(({ broken }) => (broken ?? 0) > 0),
-  )
-}
-
 export function planCommand(signal: AbortSignal): Command {
   return command('plan', 'What deploying this code would change, tried on a sample; nothing is written', [
     ['rescore plan', 'features and models added, changed, stale; how many rows; which values and labels would move'],
-    ['rescore plan --sample 0 --json', 'counts only, for CI: exit 3 when something needs a decision'],
+    ['rescore plan --sample 0 --json', 'counts only, for CI: exit 3 when `decisions` names anything'],
   ])
     .option('--sample <n>', 'entities of each kind to try', parseSample, DEFAULT_SAMPLE)
     .action(async ({ sample, json }: Options) => {
@@ -138,7 +142,7 @@ export function planCommand(signal: AbortSignal): Command {
         const approveAbove = config.backfill?.approveAbove ?? APPROVE_ABOVE
         return await makePlan({ pool, graph: compileGraph(config), models, sample, approveAbove, signal })
       })
-      if (needsDecision(plan)) process.exitCode = EXIT.problems
+      if (plan.decisions.length > 0) process.exitCode = EXIT.problems
       if (json === true) printJson(plan)
       else print(renderPlan(plan))
     })

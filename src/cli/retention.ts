@@ -16,7 +16,7 @@ async function projectRule(): Promise<Rule> {
   return ruleOf(config.history, compileGraph(config).entities.keys())
 }
 
-/** One line of what there is; `rescore status` shows it too. */
+/** What there is, in a few lines; `rescore status` shows them too. */
 export function renderPast({
   partitions,
   bytes: size,

@@ -56,6 +56,24 @@ function stateOf({ sweeping, unowned }: Status['stages'][number]): string {
   return sweeping ? 'catching up' : 'live'
 }
 
+/** Nothing where no feature reads the time. */
+function timerLines({
+  waiting,
+  overdue,
+  nextAt,
+  behindSeconds,
+  standsStillSeconds,
+}: Status['timers']): readonly string[] {
+  if (waiting === 0) return []
+  const due = overdue === 0 ? '' : `, ${overdue} due and not fired (behind by ${behindSeconds.toFixed(1)} s)`
+  const lines = [`timers: ${waiting}, next ${nextAt ?? 'none'}${due}`]
+  if (standsStillSeconds >= 1) {
+    const text = `time stands still: the clock is ${Math.round(standsStillSeconds)} s behind what it was (rescore doctor)`
+    lines.push(paint(text, 'red'))
+  }
+  return lines
+}
+
 export function renderStatus(status: Status): string {
   const stages = table(
     ['stage', 'lag', 'trend', 'rate/s', 'backlog', 'reflected', 'behind', 'state', 'last error'],
@@ -88,6 +106,7 @@ export function renderStatus(status: Status): string {
   if (status.edited.length > 0) {
     lines.push(`edited under their version, and not answered for: ${status.edited.join(', ')} (rescore plan)`)
   }
+  lines.push(...timerLines(status.timers))
   if (status.quarantined > 0) lines.push(`kept aside: ${status.quarantined} entities that cannot be computed`)
   for (const { entity, backfill, count } of status.silenced) {
     lines.push(`${entity}: ${count} computed silently by backfill ${backfill}, not scored since`)

@@ -6,7 +6,7 @@
  */
 import { resolve } from 'node:path'
 import { formatLsn } from '../db/lsn.ts'
-import type { Pool, Queryable } from '../db/pool.ts'
+import type { Client, Pool, Queryable } from '../db/pool.ts'
 import type { EntityNode, FeatureNode } from '../graph/graph.ts'
 import { formatInstant } from '../history/instant.ts'
 import { readHorizon } from '../history/read.ts'
@@ -56,7 +56,13 @@ async function deployedFeatures(
   })
 }
 
-async function write(pool: Pool, request: DatasetRequest, place: Place, signal: AbortSignal) {
+interface Connections {
+  readonly pool: Pool
+  /** The one that holds the name. */
+  readonly session: Client
+}
+
+async function write({ pool, session }: Connections, request: DatasetRequest, place: Place, signal: AbortSignal) {
   const { node, key, at } = request
   const features = await deployedFeatures(pool, request)
   const horizon = await readHorizon(pool, signal)
@@ -70,7 +76,7 @@ async function write(pool: Pool, request: DatasetRequest, place: Place, signal: 
     await using files = await DatasetFiles.create(place, header, layout.columns)
     const join = new Join(pool, request, layout, files)
     const accept = (fields: readonly string[]) => labelOf(fields, layout.labels, layout.kind, horizon)
-    const rows = await joinAll(records, { join, files, accept }, signal)
+    const rows = await joinAll(records, { session, entity: node.entity.name, join, files, accept }, signal)
     const newest = join.newest
     return await files.publish((written) => ({
       format: 1,
@@ -94,7 +100,7 @@ export async function createDataset(pool: Pool, request: DatasetRequest, access:
   return await withNewName(pool, name, async (client) => {
     await using place = await openPlace(placeUnder(request.to, name), request.s3, access)
     try {
-      const manifest = await write(pool, request, place, access.signal)
+      const manifest = await write({ pool, session: client }, request, place, access.signal)
       const features = request.features.map(({ feature }) => feature.name)
       const asked = { file: resolve(file), key, at, features }
       return await registerDataset(client, { name, request: asked, manifest, folder: place.folder, s3: place.s3 })

@@ -2,10 +2,10 @@
  * The list on its way to the files: looked up piece by piece, and counted.
  * Invariant: rows leave in the order of the list; memory holds one piece, by rows and by text.
  */
-import type { Pool } from '../db/pool.ts'
+import type { Client, Pool } from '../db/pool.ts'
 import type { EntityNode, FeatureNode } from '../graph/graph.ts'
 import type { Known } from '../history/fold.ts'
-import { formatInstant, type Instant } from '../history/instant.ts'
+import { formatInstant } from '../history/instant.ts'
 import { whileHeld } from '../history/kept.ts'
 import type { DatasetFiles } from './files.ts'
 import type { Label } from './labels.ts'
@@ -43,11 +43,6 @@ export class Join {
 
   get unknown(): ManifestContent['unknown'] {
     return { keys: [...this.#unknown], isWhole: this.#isListWhole }
-  }
-
-  /** As it is when `work` begins, the past stays until it has ended. */
-  whilePastIsHeld<T>(work: (keptFrom: Instant | null) => Promise<T>): Promise<T> {
-    return whileHeld(this.#pool, this.#asked.node.entity.name, work)
   }
 
   async serve(piece: readonly Label[]): Promise<void> {
@@ -91,6 +86,9 @@ export class Join {
 type List = AsyncIterable<{ readonly line: number; readonly fields: readonly string[] }>
 
 interface JoinParts {
+  /** A connection that is held until the end: the past of the entity stays as long. */
+  readonly session: Client
+  readonly entity: string
   readonly join: Join
   readonly files: DatasetFiles
   /** The record as a row to be served, or why it cannot be. */
@@ -99,8 +97,8 @@ interface JoinParts {
 
 /** Serves or rejects every row of the list, in its order; returns how many there were. */
 export function joinAll(list: List, parts: JoinParts, signal: AbortSignal): Promise<number> {
-  const { join, accept } = parts
-  return join.whilePastIsHeld((keptFrom) => {
+  const { session, entity, accept } = parts
+  return whileHeld(session, entity, (keptFrom) => {
     const isKept = ({ at }: Label) => keptFrom === null || at >= keptFrom
     const acceptKept = (fields: readonly string[]) => {
       const label = accept(fields)
@@ -111,7 +109,11 @@ export function joinAll(list: List, parts: JoinParts, signal: AbortSignal): Prom
   })
 }
 
-async function joinList(list: List, { join, files, accept }: JoinParts, signal: AbortSignal): Promise<number> {
+async function joinList(
+  list: List,
+  { join, files, accept }: Omit<JoinParts, 'session' | 'entity'>,
+  signal: AbortSignal,
+): Promise<number> {
   let piece: Label[] = []
   let characters = 0
   let rows = 0

@@ -5,6 +5,7 @@
 import { type AnyEntity, assertName, type ColumnInput } from './entity.ts'
 import { checkExpectation, type Expectation, type ExpectationSpec } from './expectation.ts'
 import type { AggregateInput } from './relation.ts'
+import type { DaysSinceInput, PeriodInput } from './time.ts'
 
 /** | declared | PostgreSQL | value | : number → double precision (finite), integer → bigint (safe integer), boolean, text */
 export interface FeatureTypes {
@@ -38,7 +39,7 @@ export interface AnyFeature {
   readonly inputs: Readonly<Record<string, AnyInput>>
   readonly equal: Equality
   readonly expect: Expectation | null
-  /** Called with exactly the declared inputs; must be pure and synchronous, without clock or network. */
+  /** Called with exactly the declared inputs; must be pure and synchronous, without network, and the clock only by an input. */
   compute(inputs: Readonly<Record<string, unknown>>): FeatureValue
 }
 
@@ -46,7 +47,7 @@ export interface Feature<T = unknown> extends AnyFeature {
   readonly $value?: T
 }
 
-export type AnyInput = ColumnInput | AggregateInput | AnyFeature
+export type AnyInput = ColumnInput | AggregateInput | DaysSinceInput | PeriodInput | AnyFeature
 
 type InputValue<I> = I extends { readonly $value?: infer T } ? Exclude<T, undefined> : never
 export type InputValues<I> = { readonly [K in keyof I]: InputValue<I[K]> }
@@ -91,9 +92,10 @@ export function defineFeature<const I extends Readonly<Record<string, AnyInput>>
     throw new TypeError(`Feature '${name}' needs a whole version from 1 on, got ${version}.`)
   }
   for (const [alias, input] of Object.entries(inputs)) {
-    if (input.input === 'column' && input.table.id !== entity.table.id) {
+    const column = input.input === 'days-since' ? input.of : input
+    if (column.input === 'column' && column.table.id !== entity.table.id) {
       throw new TypeError(
-        `Input '${alias}' of feature '${name}' is a column of ${input.table.id}; its entity is ${entity.name}.`,
+        `Input '${alias}' of feature '${name}' is a column of ${column.table.id}; its entity is ${entity.name}.`,
       )
     }
     if (input.input === 'feature' && input.entity.name !== entity.name) {

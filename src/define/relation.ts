@@ -6,8 +6,10 @@
  * association, two ways round) counts once. Nothing here touches a database: it is all data for src/graph.
  */
 import type { ColumnKind, ColumnNameOf, Columns, ColumnValue } from './column.ts'
+import type { Duration } from './duration.ts'
 import { columnOf, type Table } from './table.ts'
 import type { AnyWhere, Where } from './where.ts'
+import { defineWindow, type Window, type WindowOptions } from './window.ts'
 
 export type Hop =
   /** Rows of `table` whose `column` equals the key of the row before. */
@@ -47,6 +49,8 @@ export interface AggregateInput<T = unknown> {
   readonly operation: AggregateOperation
   /** Filter on the rows of the last hop's table. */
   readonly where: AnyWhere
+  /** Only rows that are in it at the time. */
+  readonly window?: Window
   readonly $value?: T
 }
 
@@ -67,11 +71,8 @@ export interface AssociationSpec<A extends Columns> {
   readonly throughWhere?: Where<A>
 }
 
-/** Rows of a table with columns `C` that belong to one entity. */
-export interface Relation<C extends Columns> {
-  readonly path: readonly Hop[]
-  many<D extends Columns>(table: Table<D>, spec: ForeignKeySpec<D>): Relation<D>
-  many<D extends Columns, A extends Columns>(table: Table<D>, spec: AssociationSpec<A>): Relation<D>
+/** What can be asked of rows with columns `C`. */
+export interface Aggregates<C extends Columns> {
   count(filter?: Filter<C>): AggregateInput<number>
   countDistinct(column: keyof C & string, filter?: Filter<C>): AggregateInput<number>
   sum(column: ColumnNameOf<C, number | bigint>, filter?: Filter<C>): AggregateInput<number>
@@ -92,6 +93,19 @@ export interface Relation<C extends Columns> {
     limit: number,
     options: Filter<C> & { readonly columns: readonly K[]; readonly orderBy: keyof C & string; readonly order?: Order },
   ): AggregateInput<readonly { readonly [P in K]: ColumnValue<C[P]> }[]>
+}
+
+/** Rows of a table with columns `C` that belong to one entity. */
+export interface Relation<C extends Columns> extends Aggregates<C> {
+  readonly path: readonly Hop[]
+  many<D extends Columns>(table: Table<D>, spec: ForeignKeySpec<D>): Relation<D>
+  many<D extends Columns, A extends Columns>(table: Table<D>, spec: AssociationSpec<A>): Relation<D>
+  /**
+   * Of these rows the ones of the last `length` up to now, by a timestamp or date column: `on > now - length` and
+   * `on <= now`. What is asked of them changes as rows enter and leave.
+   * @throws TypeError when the column is neither, or the length, the resolution, the zone or the slack is unusable
+   */
+  window(length: Duration, options: WindowOptions<keyof C & string>): Aggregates<C>
 }
 
 export type ManySpec = ForeignKeySpec<Columns> | AssociationSpec<Columns>
@@ -121,8 +135,7 @@ export function hopTo(parent: Table, table: Table, spec: ManySpec): Hop {
 
 const NUMERIC: ReadonlySet<ColumnKind> = new Set(['integer', 'bigint', 'number', 'decimal', 'float'])
 
-/** Rows that `path` reaches; the table of its last hop gives the columns. */
-export function relation<C extends Columns>(path: readonly Hop[], table: Table<C>): Relation<C> {
+function aggregates<C extends Columns>(path: readonly Hop[], table: Table<C>, window: Window | null): Aggregates<C> {
   const aggregate = <T>(operation: AggregateOperation, filter: Filter<C> = {}): AggregateInput<T> => {
     const where: AnyWhere = filter.where ?? {}
     for (const column of Object.keys(where)) columnOf(table, column)
@@ -133,12 +146,9 @@ export function relation<C extends Columns>(path: readonly Hop[], table: Table<C
       )
     }
     if ('orderBy' in operation) columnOf(table, operation.orderBy)
-    return { input: 'aggregate', path, operation, where }
+    return { input: 'aggregate', path, operation, where, ...(window === null ? {} : { window }) }
   }
   return {
-    path,
-    many: <D extends Columns>(target: Table<D>, spec: ManySpec) =>
-      relation([...path, hopTo(table, target, spec)], target),
     count: (filter) => aggregate({ op: 'count' }, filter),
     countDistinct: (column, filter) => aggregate({ op: 'countDistinct', column }, filter),
     sum: (column, filter) => aggregate({ op: 'sum', column }, filter),
@@ -152,5 +162,16 @@ export function relation<C extends Columns>(path: readonly Hop[], table: Table<C
         throw new TypeError(`top needs a positive number of rows, got ${limit}.`)
       return aggregate({ op: 'top', limit, columns, orderBy, order }, filter)
     },
+  }
+}
+
+/** Rows that `path` reaches; the table of its last hop gives the columns. */
+export function relation<C extends Columns>(path: readonly Hop[], table: Table<C>): Relation<C> {
+  return {
+    ...aggregates(path, table, null),
+    path,
+    many: <D extends Columns>(target: Table<D>, spec: ManySpec) =>
+      relation([...path, hopTo(table, target, spec)], target),
+    window: (length, options) => aggregates(path, table, defineWindow(table, length, options)),
   }
 }

@@ -98,7 +98,7 @@ async function removeDerived(run: Pass): Promise<void> {
       await run.remove(features, `delete from ${quoteTable(features)} where key::text = $1`, [key])
     }
     const histories = ['feature_history', 'feature_base', 'classification_history', 'classification_base']
-    for (const table of [...histories, 'classification', 'quarantine', 'violation', 'delivery_due']) {
+    for (const table of [...histories, 'classification', 'quarantine', 'violation', 'timer', 'delivery_due']) {
       await run.remove(`rescore.${table}`, `delete from rescore.${table} where entity = $1 and key = $2`, [name, key])
     }
     await run.remove(

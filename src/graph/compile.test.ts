@@ -121,7 +121,7 @@ describe('the graph', () => {
         ['app.companies', new Set(['id', 'size'])],
         ['app.deals', new Set(['id', 'company_id', 'n', 'stage'])],
         ['app.links', new Set(['a', 'b', 'label'])],
-        ['rescore.features_company', new Set(['key'])],
+        ['rescore.features_company', new Set(['key', 'silenced_by'])],
       ]),
     )
   })

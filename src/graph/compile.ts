@@ -63,12 +63,15 @@ function inOrder(entity: AnyEntity, given: readonly AnyFeature[]): readonly AnyF
 function describeInput(input: AnyInput): unknown {
   if (input.input === 'feature') return { feature: input.name, version: input.version }
   if (input.input === 'column') return { table: input.table.id, column: input.column }
+  if (input.input === 'days-since') return { ...input, of: describeInput(input.of) }
+  if (input.input === 'period') return input
   const path = input.path.map((hop) => ({
     ...hop,
     table: hop.table.id,
     ...('through' in hop ? { through: hop.through.id } : {}),
   }))
-  return { path, operation: input.operation, where: input.where }
+  const { operation, where, window } = input
+  return { path, operation, where, ...(window === undefined ? {} : { window }) }
 }
 
 /** Of what decides the values of a feature under its inputs; its name and what is said about it do not. */
@@ -93,7 +96,8 @@ interface Reading {
 
 /** Every table an input touches, with the columns read there. */
 function readings(input: AnyInput): readonly Reading[] {
-  if (input.input === 'feature') return []
+  if (input.input === 'feature' || input.input === 'period') return []
+  if (input.input === 'days-since') return readings(input.of)
   if (input.input === 'column') {
     return [{ table: input.table, path: [], viaAssociation: false, columns: [input.column], where: null }]
   }
@@ -113,6 +117,8 @@ function readings(input: AnyInput): readonly Reading[] {
       if ('columns' in operation) columns.push(...operation.columns)
       if ('orderBy' in operation) columns.push(operation.orderBy)
       columns.push(...Object.keys(input.where))
+      // Where a row lies in time is no filter on its changes: what is not in the window today may be tomorrow.
+      if (input.window !== undefined) columns.push(input.window.on)
     }
     found.push({ table: hop.table, path, viaAssociation: false, columns, where: isLast ? input.where : null })
   })

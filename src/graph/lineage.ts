@@ -3,7 +3,7 @@
  *
  * Invariant: pure; exact to the column, because what a feature does not declare it cannot read.
  */
-import type { AnyInput } from '../define/index.ts'
+import { type AnyInput, durationText, windowText } from '../define/index.ts'
 import type { EntityNode, FeatureNode } from './graph.ts'
 
 /** `public.deals.amount`; a row's existence alone: `public.deals`. */
@@ -36,19 +36,23 @@ function shownWhere(where: Readonly<Record<string, unknown>>): string {
 export function inputText(input: AnyInput): string {
   if (input.input === 'feature') return `${input.entity.name}.${input.name}`
   if (input.input === 'column') return `${input.table.id}.${input.column}`
-  const { operation, path, where } = input
+  if (input.input === 'days-since') return `days since ${inputText(input.of)}, ${input.zone}`
+  if (input.input === 'period') return `every ${durationText(input.periodMs)}`
+  const { operation, path, where, window } = input
   const last = path.at(-1)
   const through = path.slice(0, -1).map((hop) => hop.table.id)
   const columns = 'columns' in operation ? operation.columns : 'column' in operation ? [operation.column] : []
   const by = 'orderBy' in operation ? ` by ${operation.orderBy}` : ''
   const via = through.length === 0 ? '' : ` through ${through.join(', ')}`
-  return `${operation.op}(${columns.join(', ')}${by}) of ${last?.table.id ?? ''}${via}${shownWhere(where)}`
+  const within = window === undefined ? '' : ` in the ${windowText(window)}`
+  return `${operation.op}(${columns.join(', ')}${by}) of ${last?.table.id ?? ''}${via}${within}${shownWhere(where)}`
 }
 
 function columnsOf(input: AnyInput): readonly ReadColumn[] {
-  if (input.input === 'feature') return []
+  if (input.input === 'feature' || input.input === 'period') return []
+  if (input.input === 'days-since') return columnsOf(input.of)
   if (input.input === 'column') return [{ table: input.table.id, column: input.column }]
-  const { operation, path, where } = input
+  const { operation, path, where, window } = input
   const hops = path.flatMap((hop): readonly ReadColumn[] =>
     hop.kind === 'foreign-key'
       ? [{ table: hop.table.id, column: hop.column }]
@@ -64,6 +68,7 @@ function columnsOf(input: AnyInput): readonly ReadColumn[] {
     ...('column' in operation ? [operation.column] : []),
     ...('orderBy' in operation ? [operation.orderBy] : []),
     ...Object.keys(where),
+    ...(window === undefined ? [] : [window.on]),
   ]
   const rows: readonly ReadColumn[] = read.length === 0 ? [{ table, column: null }] : []
   return [...hops, ...read.map((column) => ({ table, column })), ...rows]

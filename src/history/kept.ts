@@ -5,7 +5,7 @@
  * it not beyond its time has read them whole. While somebody holds the past of an entity, it does not move.
  */
 import { HISTORY_LOCK_CLASS } from '../db/locks.ts'
-import { type Pool, type Queryable, withTransaction } from '../db/pool.ts'
+import { type Client, type Pool, type Queryable, withTransaction } from '../db/pool.ts'
 import { RescoreError } from '../errors.ts'
 import { formatInstant, type Instant, instantSql } from './instant.ts'
 
@@ -48,22 +48,21 @@ export function moveKeptFrom(pool: Pool, entity: string, from: Instant): Promise
   })
 }
 
-/** Keeps the past of the entity from being folded until `work` has ended; takes a connection of its own for as long. */
+/**
+ * Keeps the past of the entity from being folded until `work` has ended.
+ * @param session one connection, not a pool: the lock is its own, and ends with it
+ */
 export async function whileHeld<T>(
-  pool: Pool,
+  session: Client,
   entity: string,
   work: (keptFrom: Instant | null) => Promise<T>,
 ): Promise<T> {
-  const client = await pool.connect()
-  let isBroken = true
+  const lock = [HISTORY_LOCK_CLASS, entity]
+  await session.query('select pg_advisory_lock_shared($1::integer, hashtext($2))', lock)
   try {
-    await client.query('select pg_advisory_lock_shared($1::integer, hashtext($2))', [HISTORY_LOCK_CLASS, entity])
-    return await work(await readKeptFrom(client, entity))
+    return await work(await readKeptFrom(session, entity))
   } finally {
-    isBroken = await client.query('select pg_advisory_unlock_all()').then(
-      () => false,
-      () => true,
-    )
-    client.release(isBroken)
+    // Of a session that is lost nothing has to be given back, and why it is lost is told by whatever failed first.
+    await session.query('select pg_advisory_unlock_shared($1::integer, hashtext($2))', lock).catch(() => undefined)
   }
 }

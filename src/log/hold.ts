@@ -26,6 +26,8 @@ import { parseLsn } from '../db/lsn.ts'
 import { type Client, isLockRefused } from '../db/pool.ts'
 import { RescoreError } from '../errors.ts'
 import { isPlanted } from '../faults.ts'
+import { MARK_SQL } from './clock.ts'
+import type { ApplyContext } from './stage.ts'
 
 const BUCKETS = 512
 
@@ -73,10 +75,13 @@ function keysHeld({ space }: Held): RescoreError {
 /**
  * Waits until no other transaction holds any of the keys, and holds them until this one, READ COMMITTED, ends.
  * @throws RescoreError LOG_KEYS_HELD of fate `retry`
- * @returns an LSN read before anything the caller will read: the version of what it writes
+ * @returns with an LSN read before anything the caller will read: the version of what it writes; and the time marked by
+ * then, which is no less than whoever held a key before took it to be
  */
-export async function holdKeys(client: Client, held: Held, keys: readonly string[]): Promise<bigint> {
+export async function holdKeys(context: ApplyContext, held: Held, keys: readonly string[]): Promise<ApplyContext> {
+  const { client, nowMs } = context
   if (!isPlanted('keys-not-held')) await lock(client, held, keys)
-  const { rows } = await client.query<{ lsn: string }>('select pg_current_wal_insert_lsn()::text as lsn')
-  return parseLsn(rows[0]?.lsn ?? '0/0')
+  const { rows } = await client.query<{ lsn: string; now: number }>(MARK_SQL)
+  const [told] = rows
+  return { ...context, snapshotLsn: parseLsn(told?.lsn ?? '0/0'), nowMs: Math.max(nowMs, told?.now ?? 0) }
 }

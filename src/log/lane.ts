@@ -11,8 +11,12 @@ export type InTransaction = <T>(work: (context: ApplyContext) => Promise<T>) => 
 
 export interface Lane {
   readonly name: string
+  /** It has turns while stale rows are caught up on, too. */
+  readonly isUrgent?: boolean
   /** Milliseconds until it wants a turn; 0: now. */
   dueInMs(): number
+  /** `listener` is called whenever `dueInMs` has become shorter than it would have by waiting. */
+  onSooner?(listener: () => void): void
   /** Looks for work and does at most one piece of it. @throws errors worth repeating */
   step(inTransaction: InTransaction): Promise<void>
 }

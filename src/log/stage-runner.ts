@@ -11,6 +11,7 @@ import { Backoff } from '../db/backoff.ts'
 import { isWorthRepeating, type Pool } from '../db/pool.ts'
 import { asError } from '../errors.ts'
 import { isPlanted } from '../faults.ts'
+import type { Clock } from './clock.ts'
 import type { InTransaction, Lane } from './lane.ts'
 import type { Batch, Log } from './log.ts'
 import { comparePositions, type Position, START } from './position.ts'
@@ -25,6 +26,7 @@ import {
   readStored,
   takePosition,
 } from './stage-position.ts'
+import { Turns } from './turns.ts'
 import { inVisibleSnapshot, type SnapshotOptions } from './visibility.ts'
 
 export interface StageRunnerOptions<Work> {
@@ -33,13 +35,14 @@ export interface StageRunnerOptions<Work> {
   readonly stage: Stage<Work>
   readonly signal: AbortSignal
   readonly report: Report
-  /** Given turns while no change waits and nothing is swept. */
-  readonly lane?: Lane
+  /** Given turns while no change waits, the most urgent first; while something is swept, those that are urgent. */
+  readonly lanes?: readonly Lane[]
   readonly maxEntries?: number
   /** How long to wait for a transaction of a batch to become visible before that is reported. */
   readonly visibleWithinMs?: number
   /** Named points where crash tests kill the process. */
   readonly faults?: { hit(name: string): Promise<void> | void }
+  readonly clock?: Clock | undefined
 }
 
 interface Attempt<Work> {
@@ -57,6 +60,7 @@ class StageRunner<Work> {
   readonly #options: StageRunnerOptions<Work>
   readonly #snapshot: SnapshotOptions
   readonly #reflected: ReflectedPosition
+  readonly #turns: Turns
   #position: Position = START
   #fence = 0n
   /** Where a commit whose answer is not known would have left the position. */
@@ -67,8 +71,9 @@ class StageRunner<Work> {
 
   constructor(options: StageRunnerOptions<Work>) {
     this.#options = options
-    const { pool, signal, visibleWithinMs, stage } = options
-    this.#snapshot = { pool, signal, visibleWithinMs, settings: stage.settings }
+    const { pool, signal, visibleWithinMs, stage, clock } = options
+    this.#snapshot = { pool, signal, visibleWithinMs, settings: stage.settings, isTimed: stage.isTimed, clock }
+    this.#turns = new Turns(options.lanes ?? [])
     this.#reflected = new ReflectedPosition(options.stage.upstream)
   }
 
@@ -119,8 +124,8 @@ class StageRunner<Work> {
   }
 
   async #step(): Promise<void> {
-    const { log, stage, signal, lane, maxEntries = 5_000 } = this.#options
-    const turnInMs = lane?.dueInMs() ?? IDLE_WAIT_MS
+    const { log, stage, signal, maxEntries = 5_000 } = this.#options
+    const turnInMs = this.#turns.dueInMs(this.#isSweeping)
     const waitMs = this.#isSweeping ? 0 : Math.min(IDLE_WAIT_MS, turnInMs)
     const mustSweep = this.#isSweeping && this.#batchesSinceSweep >= BATCHES_PER_SWEEP
     const mustGiveTurn = !this.#isSweeping && turnInMs === 0 && this.#batchesSinceTurn >= BATCHES_PER_TURN
@@ -129,13 +134,12 @@ class StageRunner<Work> {
       this.#batchesSinceSweep += 1
       this.#batchesSinceTurn += 1
       await this.#handle(batch)
-    } else if (this.#isSweeping) {
-      this.#batchesSinceSweep = 0
-      await this.#sweep()
-    } else if (lane !== undefined && lane.dueInMs() === 0) {
-      this.#batchesSinceTurn = 0
-      await lane.step(this.#inTurn)
+      return
     }
+    if (this.#isSweeping) await this.#sweep()
+    if (this.#turns.dueInMs(this.#isSweeping) > 0) return
+    this.#batchesSinceTurn = 0
+    await this.#turns.step(this.#inTurn, this.#isSweeping)
   }
 
   /** Under the stage's fence. What is repeated because its answer was lost finds less to do, like a piece of a sweep. */
@@ -212,6 +216,7 @@ class StageRunner<Work> {
 
   async #sweep(): Promise<void> {
     const { stage, report, faults } = this.#options
+    this.#batchesSinceSweep = 0
     const startedMs = performance.now()
     // A piece repeated because its answer was lost does no harm: it finds less to do.
     this.#attempted = { to: this.#position, outlook: this.#reflected.settled, work: null }
@@ -237,9 +242,8 @@ class StageRunner<Work> {
   }
 }
 
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'UNEXPECTED'
-}
+const codeOf = (error: unknown) =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'UNEXPECTED'
 
 /** Runs until the signal aborts. @throws the first error that is not worth repeating */
 export function runStage<Work>(options: StageRunnerOptions<Work>): Promise<void> {

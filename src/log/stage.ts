@@ -14,6 +14,8 @@ export interface ApplyContext {
   readonly client: Client
   /** Read before the snapshot was taken: the version of everything written from this snapshot. */
   readonly snapshotLsn: bigint
+  /** The time it is, milliseconds since 1970, whole; read with `snapshotLsn`, and never falling for a stage that is timed. */
+  readonly nowMs: number
   readonly signal: AbortSignal
   /** Other processes may have the same keys in hand. */
   readonly isShared?: boolean
@@ -25,6 +27,8 @@ export interface Stage<Work> {
   readonly upstream: string | null
   /** `set local` statements for every transaction it works in, each ended by a semicolon. */
   readonly settings?: string
+  /** It reads `nowMs`. */
+  readonly isTimed?: boolean
   /** Brings tables and definitions in line with the code, before any change is read. Idempotent. */
   deploy(pool: Pool): Promise<void>
   /**
@@ -56,7 +60,7 @@ export interface Stage<Work> {
  * One old → new of a source column, kept with what it caused. Of op 'backfill': no change but a job, whose number is
  * `key`; `to` says why it ran.
  */
-export interface Cause {
+export interface ChangeCause {
   readonly table: string
   readonly key: string
   readonly op: 'insert' | 'update' | 'delete' | 'truncate' | 'backfill'
@@ -67,6 +71,16 @@ export interface Cause {
   readonly lsn: string
   readonly committedAtMs: number
 }
+
+/** A feature's time had come. */
+export interface TimeCause {
+  readonly op: 'time'
+  readonly feature: string
+  /** The instant, milliseconds since 1970. */
+  readonly atMs: number
+}
+
+export type Cause = ChangeCause | TimeCause
 
 export interface FeatureMove {
   readonly feature: string
@@ -96,6 +110,8 @@ export type StageEvent =
       readonly sourceAtMs: number | null
     }
   | { readonly type: 'batch'; readonly stage: string; readonly entries: number; readonly ms: number }
+  /** Timers have fired; lateMs: how long after its instant the oldest was taken. */
+  | { readonly type: 'fired'; readonly entity: string; readonly timers: number; readonly lateMs: number }
   /** After each piece of catching up on stale rows. */
   | { readonly type: 'sweep'; readonly stage: string; readonly isMoreLeft: boolean; readonly ms: number }
   | { readonly type: 'failed'; readonly stage: string; readonly code: string; readonly message: string }

@@ -10,6 +10,7 @@ import { parseLsn } from '../db/lsn.ts'
 import type { Client, Pool } from '../db/pool.ts'
 import { asError, RescoreError } from '../errors.ts'
 import { isPlanted } from '../faults.ts'
+import { type Clock, tellSql } from './clock.ts'
 import type { ApplyContext } from './stage.ts'
 
 const HALF_OF_XIDS = 2n ** 31n
@@ -59,6 +60,10 @@ export interface SnapshotOptions {
   readonly settings?: string | undefined
   /** READ COMMITTED, for stages that processes share: what is visible at its start is visible to all its statements. */
   readonly isShared?: boolean
+  /** The work reads the time. */
+  readonly isTimed?: boolean | undefined
+  /** Instead of the database's. */
+  readonly clock?: Clock | undefined
 }
 
 /** A process stopped in the middle (a debugger, SIGSTOP) must not keep from the others for long what it holds. */
@@ -67,16 +72,16 @@ const ALONE = 'begin isolation level repeatable read;'
 
 /** Runs `work` in a transaction, REPEATABLE READ by default, in which all `xids` are visible, and commits it. */
 export async function inVisibleSnapshot<T>(
-  { pool, signal, visibleWithinMs = 10_000, settings = '', isShared = false }: SnapshotOptions,
+  options: SnapshotOptions,
   xids: readonly number[],
   work: (context: ApplyContext) => Promise<T>,
 ): Promise<T> {
+  const { pool, signal, visibleWithinMs = 10_000, isShared = false } = options
   const client = await pool.connect()
   let failure: Error | undefined
   try {
-    const begin = { text: beginSql(isShared, settings), signal, withinMs: visibleWithinMs }
-    const snapshotLsn = await beginVisible(client, xids, begin)
-    const result = await work({ client, snapshotLsn, signal, isShared })
+    const begin = { text: () => beginSql(options), signal, withinMs: visibleWithinMs }
+    const result = await work({ client, ...(await beginVisible(client, xids, begin)), signal, isShared })
     const { command } = await client.query('commit')
     // PostgreSQL answers the commit of a failed transaction with a rollback, and no error.
     if (command !== 'COMMIT') throw rolledBack()
@@ -92,26 +97,27 @@ export async function inVisibleSnapshot<T>(
 
 /**
  * One round trip. The LSN is read in a transaction of its own, because a transaction takes its snapshot before it
- * computes what is selected.
+ * computes what is selected. The mark of the time need not wait for the disk: whatever comes of it does, behind it.
  */
-function beginSql(isShared: boolean, settings: string): string {
-  return `begin; select pg_current_wal_insert_lsn()::text as lsn; commit;
-    ${isShared ? SHARED : ALONE} ${settings} select pg_current_snapshot()::text as snapshot`
+function beginSql({ isShared = false, settings = '', isTimed = false, clock }: SnapshotOptions): string {
+  const told = `begin; ${isTimed ? 'set local synchronous_commit = off;' : ''} ${tellSql(clock, isTimed)}; commit;`
+  return `${told} ${isShared ? SHARED : ALONE} ${settings} select pg_current_snapshot()::text as snapshot`
 }
 
 async function beginVisible(
   client: Client,
   xids: readonly number[],
-  { text, signal, withinMs }: { readonly text: string; readonly signal: AbortSignal; readonly withinMs: number },
-): Promise<bigint> {
+  { text, signal, withinMs }: { readonly text: () => string; readonly signal: AbortSignal; readonly withinMs: number },
+): Promise<Pick<ApplyContext, 'snapshotLsn' | 'nowMs'>> {
   const deadline = performance.now() + withinMs
   for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, 200)) {
-    const answers = await client.query<{ lsn?: string; snapshot?: string }>(text)
+    const answers = await client.query<{ lsn?: string; now?: number; snapshot?: string }>(text())
     // An array, one result a statement; the driver's types know of one statement only.
     const rows = [answers].flat().flatMap((answer) => answer.rows)
     const snapshot = rows.find((row) => row.snapshot !== undefined)?.snapshot ?? ''
     if (areVisible(snapshot, xids) || isPlanted('visibility-not-checked')) {
-      return parseLsn(rows.find((row) => row.lsn !== undefined)?.lsn ?? '0/0')
+      const told = rows.find((row) => row.lsn !== undefined)
+      return { snapshotLsn: parseLsn(told?.lsn ?? '0/0'), nowMs: told?.now ?? 0 }
     }
     await client.query('rollback')
     if (performance.now() > deadline) throw notVisible(withinMs)

@@ -25,12 +25,14 @@ export interface CatalogEntry {
   readonly backfill: bigint | null
   readonly reads: readonly string[]
   readonly readBy: readonly string[]
-  /**
-   * Stored rows; those of them computed under its present definition; those whose entity is put aside, which are not
-   * fresh. null: not known.
-   */
+  /** Stored rows; null: not known. */
   readonly rows: number | null
+  /** Of them, computed under its present definition, and still to be; those of entities put aside are neither. */
   readonly fresh: number | null
+  readonly stale: number | null
+  /** false: the three above are estimates from a sample. */
+  readonly isExact: boolean
+  /** Entities put aside. */
   readonly aside: number | null
   /** Age of the oldest change or definition its values do not reflect yet; null: nobody runs that could say. */
   readonly freshnessSeconds: number | null
@@ -53,6 +55,8 @@ const NOT_DEPLOYED = {
   backfill: null,
   rows: null,
   fresh: null,
+  stale: null,
+  isExact: false,
   aside: null,
   freshnessSeconds: null,
   nullRate: null,

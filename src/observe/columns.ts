@@ -1,16 +1,16 @@
 /**
  * How the stored values of an entity's features are: how many, how many of them up to date, how many null.
  *
- * Invariants: reads only, and costs about the same however large the table is: rows are counted by epoch alone, which
- * touches no value, and nulls of a large table on a sample of its pages. What was sampled says so; what took too long is
- * not known, which is null.
+ * Invariants: reads only, and costs about the same however large the table is: a large one is looked at on a sample of
+ * its pages, and then every figure says that it is an estimate. What took too long is not known, which is null.
  */
 import { type Client, isCanceled, type Pool, quoteIdent, quoteTable, withTransaction } from '../db/pool.ts'
 
-/** Larger ones are sampled; up to here counting every null takes some 20 ms a feature. */
+/** Larger ones are sampled; up to here every row is looked at, in some tens of milliseconds. */
 const COUNTED_BELOW = 100_000
-/** Within a tenth of a percent point, 19 times of 20, for a share of 1 %. */
-const SAMPLED_ROWS = 40_000
+/** Of 8 KiB: some tens of thousands of rows, which tell a share of 1 % to about a tenth of it. */
+const SAMPLED_PAGES = 1_000
+const PAGE_BYTES = 8_192
 
 export interface StoredFeature {
   readonly feature: string
@@ -18,38 +18,75 @@ export interface StoredFeature {
 }
 
 export interface ColumnFigures {
+  /** false: everything but `aside` is an estimate. */
+  readonly isExact: boolean
   readonly rows: number
-  /** Of them, rows of entities that are put aside: nobody vouches for them. */
+  /** Entities put aside: nobody vouches for their rows. */
   readonly aside: number
-  /** By feature: of the others, rows computed under its present definition. */
+  /** By feature: of the other rows, those computed under its present definition. */
   readonly fresh: ReadonlyMap<string, number>
-  /** By feature: of the others, rows computed under an older one. What is left is marked to be looked at again. */
-  readonly outdated: ReadonlyMap<string, number>
+  /** By feature: of the other rows, those that are not. */
+  readonly stale: ReadonlyMap<string, number>
+  /** By feature: whether some were computed under an older definition, rather than marked to be looked at again. */
+  readonly isOutdated: ReadonlyMap<string, boolean>
   /** By feature: share of null values, 0 to 1; null: there are no rows. */
   readonly nullRate: ReadonlyMap<string, number | null>
-  readonly isNullRateExact: boolean
 }
 
-interface Epoch {
+interface Group {
   readonly epoch: number
   readonly aside: boolean
   readonly rows: number
+  readonly nulls: readonly number[]
 }
 
-/** Looked up only where there is one: every key as text costs more than all the rest. */
-async function epochsSql(client: Client, entity: string): Promise<string> {
-  const table = tableOf(entity)
-  const { rowCount } = await client.query('select from rescore.quarantine where entity = $1 limit 1', [entity])
-  if (rowCount === 0) return `select epoch, false as aside, count(*)::float8 as rows from ${table} group by epoch`
-  return `select f.epoch, q.key is not null as aside, count(*)::float8 as rows from ${table} f
-    left join rescore.quarantine q on q.entity = '${entity}' and q.key = f.key::text group by 1, 2`
+interface Sample {
+  /** Of the pages to look at. */
+  readonly percent: number
+  /** As PostgreSQL has it from its last analysis; null: there was none. */
+  readonly rows: number | null
 }
 
-const tableOf = (entity: string) => quoteTable(`rescore.features_${entity}`)
+/** null: few enough to look at all of them. */
+async function sampleOf(client: Client, table: string): Promise<Sample | null> {
+  const { rows } = await client.query<{ few: boolean; pages: number; rows: number | null }>(
+    `select (select count(*) from (select from ${table} limit ${COUNTED_BELOW + 1}) r) <= ${COUNTED_BELOW} as few,
+       pg_relation_size(oid)::float8 / ${PAGE_BYTES} as pages,
+       case when reltuples >= ${COUNTED_BELOW} then reltuples::float8 end as rows
+     from pg_class where oid = $1::regclass`,
+    [table],
+  )
+  const [size] = rows
+  if (size === undefined || size.few || size.pages <= SAMPLED_PAGES) return null
+  return { percent: (100 * SAMPLED_PAGES) / size.pages, rows: size.rows }
+}
 
-/**
- * @param withinMs for each of two statements
- */
+async function readGroups(
+  client: Client,
+  entity: string,
+  features: readonly StoredFeature[],
+  sample: Sample | null,
+): Promise<readonly Group[]> {
+  const nulls = features.map(({ feature }) => `count(*) filter (where f.${quoteIdent(feature)} is null)`)
+  const pages = sample === null ? '' : `tablesample system (${sample.percent})`
+  const { rows } = await client.query<Group>(
+    `select f.epoch, q.key is not null as aside, count(*)::float8 as rows, array[${nulls.join(', ')}]::float8[] as nulls
+     from ${quoteTable(`rescore.features_${entity}`)} f ${pages}
+     left join rescore.quarantine q on q.entity = $1 and q.key = f.key::text group by 1, 2`,
+    [entity],
+  )
+  return rows
+}
+
+async function countAside(client: Client, entity: string): Promise<number> {
+  const { rows } = await client.query<{ count: number }>(
+    'select count(*)::float8 as count from rescore.quarantine where entity = $1',
+    [entity],
+  )
+  return rows[0]?.count ?? 0
+}
+
+/** @param withinMs for each statement */
 export async function readColumns(
   pool: Pool,
   entity: string,
@@ -59,32 +96,26 @@ export async function readColumns(
   try {
     return await withTransaction(pool, { isolation: 'repeatable read', readOnly: true }, async (client) => {
       await client.query(`set local statement_timeout = ${withinMs}`)
-      const epochs = await client.query<Epoch>(await epochsSql(client, entity))
-      const count = (isCounted: (epoch: number, isAside: boolean) => boolean) =>
-        epochs.rows.reduce((sum, { epoch, aside, rows }) => sum + (isCounted(epoch, aside) ? rows : 0), 0)
-      const countVouched = (isCounted: (epoch: number) => boolean) =>
-        count((epoch, isAside) => !isAside && isCounted(epoch))
-      const rows = count(() => true)
-      const isNullRateExact = rows <= COUNTED_BELOW
-      const sample = isNullRateExact ? '' : `tablesample system (${(100 * SAMPLED_ROWS) / rows})`
-      const nulls = features.map(({ feature }) => `count(*) filter (where ${quoteIdent(feature)} is null)`)
-      const counted = await client.query<{ rows: number; nulls: number[] }>(
-        `select count(*)::float8 as rows, array[${nulls.join(', ')}]::float8[] as nulls from ${tableOf(entity)} ${sample}`,
-      )
-      const [seen] = counted.rows
-      const rateOf = (index: number) =>
-        seen === undefined || seen.rows === 0 ? null : (seen.nulls[index] ?? 0) / seen.rows
+      const sample = await sampleOf(client, quoteTable(`rescore.features_${entity}`))
+      const groups = await readGroups(client, entity, features, sample)
+      const aside = await countAside(client, entity)
+      const all = (some: readonly Group[]) => some.reduce((sum, { rows }) => sum + rows, 0)
+      const seen = all(groups)
+      const total = sample === null ? seen : (sample.rows ?? (seen * 100) / sample.percent)
+      const scaled = (some: readonly Group[]) => (seen === 0 ? 0 : Math.round((all(some) * total) / seen))
+      const vouched = groups.filter((group) => !group.aside)
+      const by = <T>(of: (changedIn: number, index: number) => T) =>
+        new Map(features.map(({ feature, changedIn }, index) => [feature, of(changedIn, index)]))
       return {
-        rows,
-        aside: count((_, isAside) => isAside),
-        fresh: new Map(
-          features.map(({ feature, changedIn }) => [feature, countVouched((epoch) => epoch >= changedIn)]),
+        isExact: sample === null,
+        rows: scaled(groups),
+        aside,
+        fresh: by((changedIn) => scaled(vouched.filter(({ epoch }) => epoch >= changedIn))),
+        stale: by((changedIn) => scaled(vouched.filter(({ epoch }) => epoch < changedIn))),
+        isOutdated: by((changedIn) => vouched.some(({ epoch }) => epoch > 0 && epoch < changedIn)),
+        nullRate: by((_, index) =>
+          seen === 0 ? null : groups.reduce((sum, { nulls }) => sum + (nulls[index] ?? 0), 0) / seen,
         ),
-        outdated: new Map(
-          features.map(({ feature, changedIn }) => [feature, countVouched((epoch) => epoch > 0 && epoch < changedIn)]),
-        ),
-        nullRate: new Map(features.map(({ feature }, index) => [feature, rateOf(index)])),
-        isNullRateExact,
       }
     })
   } catch (error) {

@@ -8,13 +8,14 @@
 import { createPool, type Pool } from '../db/pool.ts'
 import { asError } from '../errors.ts'
 import { type PastSummary, readPastSummary } from '../history/describe.ts'
+import { nowSql } from '../log/clock.ts'
 import { type FeatureFigures, readFeatureFigures } from './feature-figures.ts'
 import { countViolations, type ViolationCount } from './violations.ts'
 
 const ANSWER_WITHIN_MS = 2_000
 const REACHABLE_KEPT_MS = 1_000
 const FIGURES_KEPT_MS = 5_000
-/** Reading them costs some 100 ms of PostgreSQL for a million rows. */
+/** Reading them costs some tens of milliseconds of PostgreSQL, for a million rows as well. */
 const FEATURES_KEPT_MS = 15_000
 /** Of one statement; what takes longer is left out. */
 const COUNT_WITHIN_MS = 1_500
@@ -37,6 +38,7 @@ export interface DatabaseFigures {
     readonly unpublished: number
     readonly quarantined: number
     readonly rejected: number
+    readonly overdue: number
   }
   readonly violations: readonly ViolationCount[]
   readonly past: PastSummary
@@ -52,7 +54,8 @@ const STAGES = `select stage, greatest(0, pg_current_wal_insert_lsn() - reflecte
 
 const counted = (table: string) => `(select count(*) from (select from ${table} limit ${COUNTED_AT_MOST}) rows)::float8`
 const ASIDE = `select ${counted('rescore.dead_letter')} as "deadLetters", ${counted('rescore.unpublished')} as unpublished,
-  ${counted('rescore.quarantine')} as quarantined, ${counted('rescore.reject')} as rejected`
+  ${counted('rescore.quarantine')} as quarantined, ${counted('rescore.reject')} as rejected,
+  ${counted(`rescore.timer t where t.entity = any(array(select distinct entity from rescore.definition)) and t.due_at <= ${nowSql()}`)} as overdue`
 
 /** One question at a time; its answer is everybody's for a while. */
 class Kept<T> {
@@ -136,7 +139,7 @@ export class DatabaseWatch implements AsyncDisposable {
     const slot = await this.#pool.query<SlotFigures>(SLOT)
     const stages = await this.#pool.query<DatabaseFigures['stages'][number]>(STAGES)
     const aside = await this.#pool.query<DatabaseFigures['aside']>(ASIDE)
-    const none = { deadLetters: 0, unpublished: 0, quarantined: 0, rejected: 0 }
+    const none = { deadLetters: 0, unpublished: 0, quarantined: 0, rejected: 0, overdue: 0 }
     const violations = await countViolations(this.#pool)
     const past = await readPastSummary(this.#pool)
     return { slot: slot.rows[0] ?? null, violations, stages: stages.rows, aside: aside.rows[0] ?? none, past }

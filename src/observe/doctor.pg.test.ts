@@ -8,6 +8,7 @@ import { createTestDatabase, type TestDatabase } from '../../test/support/pg.ts'
 import { createPool } from '../db/pool.ts'
 import { bigint, type Connector, defineConnector, defineTable, type Model, SourceError, text } from '../define/index.ts'
 import { examine } from './doctor.ts'
+import { examineClock } from './doctor-clock.ts'
 
 const { signal } = new AbortController()
 const people = defineTable({ name: 'crm.people', key: 'id', columns: { id: bigint().notNull(), company: text() } })
@@ -111,5 +112,18 @@ test('a connector says what is wrong itself, and one that cannot even ask hides 
   expect(found.filter(({ check }) => check.startsWith('connector'))).toEqual([
     { check: 'connector refused', message: 'no such token', mend: 'make a new one' },
     { check: 'connector misspelt', message: 'no property nmae', mend: 'did you mean name?' },
+  ])
+})
+
+test('a clock that has jumped back and timers that do not fire are named', async () => {
+  await using database = await createTestDatabase('doctor_clock')
+  expect(await examineClock(database.pool)).toEqual([])
+  await database.query(
+    `update rescore.clock set at = clock_timestamp() + interval '1 hour';
+     insert into rescore.timer values ('company', '1', 'age', '2020-01-01'), ('company', '2', 'age', '2200-01-01')`,
+  )
+  expect(await examineClock(database.pool)).toEqual([
+    { check: 'clock', message: expect.stringMatching(/ s behind what it has been/), mend: expect.any(String) },
+    { check: 'timers', message: expect.stringMatching(/^1 timers .* since 2020-01-01/), mend: expect.any(String) },
   ])
 })

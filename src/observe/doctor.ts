@@ -15,6 +15,7 @@ import type { ProjectConfig, Table } from '../define/index.ts'
 import { asError, isRescoreError } from '../errors.ts'
 import { filledTables } from '../graph/captured-tables.ts'
 import type { PathColumn } from '../graph/path-columns.ts'
+import { examineClock } from './doctor-clock.ts'
 import { examineHistory } from './doctor-history.ts'
 import { examineUnpublished } from './doctor-unpublished.ts'
 
@@ -215,6 +216,7 @@ const CHECKS: readonly (readonly [string, Check])[] = [
   ['tables', watched],
   ['indexes', indexes],
   ['slot', slotState],
+  ['clock', ({ pool }) => examineClock(pool)],
   ['too large for Kafka', ({ pool }) => examineUnpublished(pool)],
   ['history', ({ pool, config }) => examineHistory(pool, config)],
   ['models', modelFiles],

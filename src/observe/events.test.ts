@@ -54,7 +54,7 @@ test('a first load is counted, not listed', () => {
 test('text from the CRM cannot steer the terminal, and long text is cut', () => {
   const lines = new EventLines(() => 1_000)
   const [cause] = recomputed.causes
-  if (cause === undefined) throw new Error('the fixture has a cause')
+  if (cause === undefined || cause.op === 'time') throw new Error('the fixture has a cause')
   lines.add({ ...recomputed, causes: [{ ...cause, from: '\u001b[2Jgone', to: 'x'.repeat(500) }] })
   const text = lines.add(scored)?.text ?? ''
   expect(text).not.toContain('\u001b')

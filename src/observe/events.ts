@@ -25,6 +25,7 @@ function value(of: unknown): string {
 }
 
 function causeText(cause: Cause, entity: string, key: string): string {
+  if (cause.op === 'time') return `time passed for ${cause.feature}`
   const isOwn = cause.table.endsWith(`.${entity}`) || cause.key === key
   const where = isOwn ? '' : `${cause.table} ${value(cause.key)} `
   if (cause.column === null) return `${where}${cause.op}`
@@ -84,7 +85,8 @@ export class EventLines {
     const parts = [`${entity} ${value(key)}`]
     if (cause !== undefined && cause.causes.length > 0) {
       // What a person changed first: rows that came or went beside it say little to someone who watches.
-      const causes = [...cause.causes].sort((a, b) => Number(a.column === null) - Number(b.column === null))
+      const says = (one: Cause) => one.op !== 'time' && one.column !== null
+      const causes = [...cause.causes].sort((a, b) => Number(says(b)) - Number(says(a)))
       parts[0] += ` ${listed(causes, SHOWN_CAUSES, (one) => causeText(one, entity, key))}`
     }
     if (cause !== undefined && cause.moves.length > 0) {

@@ -16,12 +16,14 @@ export interface FeatureFigures {
   readonly equivalent: readonly string[]
   /** The backfill that its stale values wait for. */
   readonly backfill: bigint | null
-  /**
-   * Stored rows; those of them computed under its present definition; and those whose entity is put aside, which are not
-   * fresh whatever they were computed under. null: they took too long to count.
-   */
+  /** Stored rows; null: they took too long to count. */
   readonly rows: number | null
+  /** Of them, computed under its present definition, and still to be; those of entities put aside are neither. */
   readonly fresh: number | null
+  readonly stale: number | null
+  /** false: the three above, of a large table, are estimates from a sample. */
+  readonly isExact: boolean
+  /** Entities put aside. */
   readonly aside: number | null
   /**
    * Age of the oldest thing that its values do not reflect yet, in seconds: a change that waits, or the definition that
@@ -65,8 +67,7 @@ const LAG = `select max(lag_seconds) as lag from rescore.stage_status
 
 function freshnessOf(row: DefinitionRow, columns: ColumnFigures | null, lag: number | null): number | null {
   if (lag === null) return null
-  const isOutdated = (columns?.outdated.get(row.feature) ?? 0) > 0
-  return isOutdated ? Math.max(lag, row.age) : lag
+  return columns?.isOutdated.get(row.feature) === true ? Math.max(lag, row.age) : lag
 }
 
 function figuresOf(row: DefinitionRow, columns: ColumnFigures | null, lag: number | null): FeatureFigures {
@@ -81,10 +82,12 @@ function figuresOf(row: DefinitionRow, columns: ColumnFigures | null, lag: numbe
     backfill,
     rows: columns?.rows ?? null,
     fresh: columns?.fresh.get(feature) ?? null,
+    stale: columns?.stale.get(feature) ?? null,
+    isExact: columns?.isExact ?? false,
     aside: columns?.aside ?? null,
     freshnessSeconds: freshnessOf(row, columns, lag),
     nullRate: counted ?? columns?.nullRate.get(feature) ?? null,
-    isNullRateExact: counted !== null || columns?.isNullRateExact === true,
+    isNullRateExact: counted !== null || columns?.isExact === true,
     computed,
     moved,
   }

@@ -34,10 +34,10 @@ function oldest(counts: readonly ViolationCount[]): readonly (readonly [Labels, 
 export function setFeatures(table: MetricTable, features: readonly FeatureFigures[] | null): void {
   const { featureFreshness, featureStale, featureNulls, featureComputed, featureMoved } = table
   for (const metric of [featureFreshness, featureStale, featureNulls, featureComputed, featureMoved]) metric.reset()
-  for (const { entity, feature, freshnessSeconds, rows, fresh, aside, nullRate, computed, moved } of features ?? []) {
+  for (const { entity, feature, freshnessSeconds, stale, nullRate, computed, moved } of features ?? []) {
     const at = { entity, feature }
     if (freshnessSeconds !== null) featureFreshness.set(at, freshnessSeconds)
-    if (rows !== null && fresh !== null) featureStale.set(at, rows - fresh - (aside ?? 0))
+    if (stale !== null) featureStale.set(at, stale)
     if (nullRate !== null) featureNulls.set(at, nullRate)
     featureComputed.inc(at, computed)
     featureMoved.inc(at, moved)

@@ -95,6 +95,17 @@ export function createMetricTable(registry: Registry, declared: DeclaredMetric[]
       'model',
     ),
 
+    timersFired: counter('rescore_timers_fired_total', 'Timers whose features this process has computed anew.'),
+    timerLateness: histogram(
+      'rescore_timer_lateness_seconds',
+      'How long after its instant the oldest timer of a piece was taken.',
+      FRESH_SECONDS,
+    ),
+    timersOverdue: gauge(
+      'rescore_timers_overdue',
+      'Timers whose time has come and that have not fired; counted to 10,000.',
+    ),
+
     publishedRecords: counter(
       'rescore_capture_published_records_total',
       'Records that all in-sync replicas have acknowledged.',
@@ -156,13 +167,13 @@ export function createMetricTable(registry: Registry, declared: DeclaredMetric[]
     ),
     featureStale: gauge(
       'rescore_feature_stale_rows',
-      'Rows still to be computed under its present definition; not of entities put aside.',
+      'Rows still to be computed under its present definition; of more than 100,000 by a sample.',
       'entity',
       'feature',
     ),
     featureNulls: gauge(
       'rescore_feature_null_ratio',
-      'Share of its stored values that are null, 0 to 1; of more than 100,000 on a sample.',
+      'Share of its stored values that are null, 0 to 1; of more than 100,000 by a sample.',
       'entity',
       'feature',
     ),

@@ -96,6 +96,9 @@ export class Metrics {
     } else if (event.type === 'sweep') {
       table.stageSweep.observe({ stage: event.stage }, event.ms / 1_000)
       table.stageSweeping.set({ stage: event.stage }, event.isMoreLeft ? 1 : 0)
+    } else if (event.type === 'fired') {
+      table.timersFired.inc(event.timers)
+      table.timerLateness.observe(event.lateMs / 1_000)
     } else if (event.type === 'failed') {
       table.stageFailures.inc({ stage: event.stage, code: this.#codes.of(event.code) })
     } else if (event.type === 'scored' && event.from !== null && event.sourceAtMs !== null) {
@@ -211,6 +214,7 @@ export class Metrics {
       table.pastStrays,
       table.pastRun,
       table.pastWaiting,
+      table.timersOverdue,
     ]) {
       gauge.remove()
     }
@@ -227,6 +231,7 @@ export class Metrics {
     table.unpublished.set(aside.unpublished)
     table.quarantined.set(aside.quarantined)
     table.rejectsKept.set(aside.rejected)
+    table.timersOverdue.set(aside.overdue)
     this.#readPast(figures)
   }
 

@@ -5,6 +5,7 @@
 import type { Pool } from '../db/pool.ts'
 import { withTransaction } from '../db/pool.ts'
 import { type PastSummary, readPastSummary } from '../history/describe.ts'
+import { nowSql } from '../log/clock.ts'
 import { countSilenced, type Silenced } from './silenced.ts'
 import { type PartitionStatus, readShared, WORKER_GONE, type WorkerStatus } from './status-shared.ts'
 import { countViolations, type ViolationCount } from './violations.ts'
@@ -56,9 +57,22 @@ export interface Status {
   /** Values that are not as their features expect. */
   readonly violations: readonly ViolationCount[]
   readonly rejected: number
+  readonly timers: TimerStatus
   /** Changes published without their large columns, because their topic cannot take them. */
   readonly unpublished: number
   readonly past: PastSummary
+}
+
+export interface TimerStatus {
+  readonly waiting: number
+  /** Their time has come. */
+  readonly overdue: number
+  /** null: none waits. */
+  readonly nextAt: string | null
+  /** Seconds by which the one that has waited longest is late; 0: none is. */
+  readonly behindSeconds: number
+  /** How far the time it is for features is ahead of the clock, which has jumped back; 0: it is not. */
+  readonly standsStillSeconds: number
 }
 
 interface StageRow {
@@ -100,6 +114,13 @@ const CONNECTORS = `select connector, stream, done::float8 as done, total::float
 const EDITED = `select d.entity || '.' || d.feature as name from rescore.definition d
   where d.edited_hash is not null and not exists (select from rescore.equivalent e
     where (e.entity, e.feature, e.version, e.hash) = (d.entity, d.feature, d.version, d.edited_hash)) order by 1`
+const NO_TIMERS: TimerStatus = { waiting: 0, overdue: 0, nextAt: null, behindSeconds: 0, standsStillSeconds: 0 }
+
+const TIMERS = `select count(t.due_at)::float8 as waiting, (count(*) filter (where t.due_at <= c.now))::float8 as overdue,
+    min(t.due_at) filter (where t.due_at > c.now)::text as "nextAt",
+    greatest(0, extract(epoch from c.now - min(t.due_at)))::float8 as "behindSeconds",
+    greatest(0, extract(epoch from c.now - clock_timestamp()))::float8 as "standsStillSeconds"
+  from (select ${nowSql()} as now) c left join rescore.timer t on true group by c.now`
 
 export async function readStatus(pool: Pool): Promise<Status> {
   return withTransaction(pool, { isolation: 'repeatable read', readOnly: true }, async (client) => {
@@ -117,6 +138,7 @@ export async function readStatus(pool: Pool): Promise<Status> {
               (select count(*) from rescore.unpublished)::float8 as unpublished`,
     )
     const violations = await countViolations(client)
+    const timers = await client.query<TimerStatus>(TIMERS)
     return {
       stages: stages.rows.map((row) => stageStatus(row, partitions)),
       workers,
@@ -129,6 +151,7 @@ export async function readStatus(pool: Pool): Promise<Status> {
       silenced: await countSilenced(client),
       violations,
       rejected: aside.rows[0]?.rejected ?? 0,
+      timers: timers.rows[0] ?? NO_TIMERS,
       unpublished: aside.rows[0]?.unpublished ?? 0,
       past: await readPastSummary(client),
     }

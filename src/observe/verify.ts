@@ -8,10 +8,12 @@
 import { sleep } from '../db/backoff.ts'
 import { type Client, type Pool, withTransaction } from '../db/pool.ts'
 import type { Graph } from '../graph/graph.ts'
+import type { Clock } from '../log/clock.ts'
 import { checkDefinitions } from './verify/check-definitions.ts'
 import { checkKeys } from './verify/check-keys.ts'
 import { type Difference, identityOf } from './verify/difference.ts'
 import type { VerifiedModel } from './verify/model.ts'
+import { overdueTimers, readNow, waitUntilFired } from './verify/timers.ts'
 import { inPieces, walkKeys } from './verify/walk.ts'
 import { waitUntilReflected } from './wait.ts'
 
@@ -27,6 +29,8 @@ export interface VerifyOptions {
   readonly signal: AbortSignal
   /** How long to wait, each round, until everything committed is reflected. */
   readonly timeoutMs: number
+  /** Instead of the database's. */
+  readonly clock?: Clock | undefined
   /** Pauses before each further look at what seemed wrong. */
   readonly recheckPausesMs?: readonly number[]
 }
@@ -75,18 +79,21 @@ async function look(
   keysOf: KeysOf,
   isWanted: (difference: Difference) => boolean,
 ): Promise<Round> {
-  const { pool, url, graph, signal, timeoutMs } = options
+  const { pool, url, graph, signal, timeoutMs, clock } = options
   const { lsn } = await waitUntilReflected({ url, timeoutMs, signal })
+  const dueMs = await readNow(pool, clock)
+  await waitUntilFired(pool, dueMs, { signal, withinMs: timeoutMs })
   return withTransaction(pool, { isolation: 'repeatable read', readOnly: true }, async (client) => {
     const definitions = await checkDefinitions(client, graph, options.models.models)
-    const found = definitions.differences.filter(isWanted)
+    const nowMs = await readNow(client, clock)
+    const found = [...definitions.differences, ...(await overdueTimers(client, dueMs))].filter(isWanted)
     const count = { entities: 0, features: 0, classifications: 0, stale: 0, silenced: 0 }
     for (const node of graph.entities.values()) {
       const { name } = node.entity
       const models = options.models.models.filter(({ model }) => model.entity.name === name)
       const epoch = definitions.epochs.get(name) ?? 0
       const required = definitions.required.get(name) ?? 0
-      const check = { client, node, models, knownModels: definitions.models, epoch, required }
+      const check = { client, node, models, knownModels: definitions.models, epoch, required, nowMs }
       for await (const keys of keysOf(client, name)) {
         signal.throwIfAborted()
         const checked = await checkKeys(check, keys)

@@ -6,7 +6,7 @@
  */
 import { countScope } from '../backfill/scope.ts'
 import { isRetriableDbError, type Pool } from '../db/pool.ts'
-import { asError } from '../errors.ts'
+import { asError, type RescoreError } from '../errors.ts'
 import type { EntityNode, FeatureNode, Graph } from '../graph/graph.ts'
 import {
   type DefinitionDiff,
@@ -14,6 +14,10 @@ import {
   diffDefinitions,
   READ_DEFINITIONS,
 } from '../recompute/definitions.ts'
+import { findRefusals, typesOf } from '../recompute/feature-table.ts'
+import { findOutdated } from '../recompute/outdated.ts'
+import { type RemovedFeature, readRemoved } from '../recompute/removed.ts'
+import { findOutdatedModels } from '../score/deploy.ts'
 import type { LoadedModel, ModelSet } from '../score/registry.ts'
 import { planExpectations } from './expectations.ts'
 import type { EntityPlan, Plan, Sample } from './report.ts'
@@ -27,6 +31,12 @@ export interface PlanOptions {
   readonly sample: number
   readonly approveAbove: number
   readonly signal: AbortSignal
+}
+
+interface Deployed {
+  readonly definitions: readonly DeployedDefinition[]
+  readonly models: readonly DeployedModel[]
+  readonly removed: readonly RemovedFeature[]
 }
 
 interface DeployedModel {
@@ -68,43 +78,62 @@ async function trySample(
   }
 }
 
+function renamesOf(
+  added: readonly FeatureNode[],
+  removed: readonly string[],
+  deployed: readonly DeployedDefinition[],
+): EntityPlan['renamed'] {
+  const left = deployed.filter(({ feature }) => removed.includes(feature))
+  return added.flatMap(({ feature, hash }) => {
+    const at = left.findIndex((one) => one.hash === hash)
+    return at < 0 ? [] : left.splice(at, 1).map((one) => ({ from: one.feature, to: feature.name }))
+  })
+}
+
 async function planEntity(
   options: PlanOptions,
   node: EntityNode,
   diff: DefinitionDiff,
-  known: ReadonlySet<string>,
-  deployedModels: readonly DeployedModel[],
+  { definitions, models: deployedModels }: Deployed,
 ): Promise<EntityPlan> {
   const { pool, models, approveAbove } = options
+  const own = definitions.filter(({ entity }) => entity === node.entity.name)
+  const known = new Set(own.map(({ feature }) => feature))
   const recomputed = [...diff.changed, ...diff.readers]
   const recomputedNames = new Set(names(recomputed))
-  const own = models.models.filter(({ model }) => model.entity.name === node.entity.name)
+  const ownModels = models.models.filter(({ model }) => model.entity.name === node.entity.name)
   const isAffected = ({ manifest }: LoadedModel) => manifest.inputs.some(({ feature }) => recomputedNames.has(feature))
-  const others = own.filter((model) => isOther(model, deployedModels))
-  const affected = own.filter(isAffected)
+  const others = ownModels.filter((model) => isOther(model, deployedModels))
+  const affected = ownModels.filter(isAffected)
   // What was edited under its version is tried too: whether it matters is what the person must decide.
   const bits = [...recomputed, ...diff.edited].map(({ bit }) => bit)
   const tried = await trySample(options, node, bits, [...new Set([...others, ...affected])])
   const everyRow = { policy: 'all', features: [], condition: null } as const
-  const stale = recomputed.length === 0 ? { count: 0, isExact: true } : await countScope(pool, node, everyRow)
+  const isCounted = recomputed.length > 0 || others.length > 0
+  const all = isCounted ? await countScope(pool, node, everyRow) : { count: 0, isExact: true }
+  const stale = recomputed.length === 0 ? { count: 0, isExact: true } : all
   const rate = await lastRate(pool, node.entity.name)
   const { sample } = tried
   const sampleRate = sample === null || sample.entities === 0 ? null : sample.entities / (sample.ms / 1_000)
   const perSecond = rate ?? sampleRate
+  const added = diff.changed.filter(({ feature }) => !known.has(feature.name))
   return {
     entity: node.entity.name,
-    added: names(diff.changed.filter(({ feature }) => !known.has(feature.name))),
+    added: names(added),
     changed: names(diff.changed.filter(({ feature }) => known.has(feature.name))),
     edited: names(diff.edited),
     expectations: await planExpectations(pool, node, recomputed),
     readers: names(diff.readers),
     removed: diff.removed,
+    renamed: renamesOf(added, diff.removed, own),
     models: others.map(({ model }) => model.name),
     affectedModels: affected.map(({ model }) => model.name),
     stale,
     seconds: stale.count === 0 || perSecond === null ? null : stale.count / perSecond,
     secondsBy: perSecond === null || stale.count === 0 ? null : rate === null ? 'sample' : 'last backfill',
     needsApproval: stale.count > approveAbove,
+    approveAbove,
+    scored: others.length === 0 ? null : all,
     ...tried,
   }
 }
@@ -113,24 +142,63 @@ function isSomething({ added, changed, edited, removed, models, expectations }: 
   return [added, changed, edited, removed, models, expectations].some((list) => list.length > 0)
 }
 
+async function refusalsOf({ pool, graph, models }: PlanOptions, deployed: Deployed): Promise<readonly RescoreError[]> {
+  const { definitions, removed } = deployed
+  const outdated = [await findOutdated(pool, graph, definitions), await findOutdatedModels(pool, models.models)]
+  const found = outdated.filter((one) => one !== null)
+  for (const node of graph.entities.values()) {
+    const { changed } = diffDefinitions(node, definitions)
+    const types = await typesOf(pool, node.featureTable)
+    found.push(...findRefusals(node, types, { changed, removed, isRollback: false }))
+  }
+  return found
+}
+
+function decisionsOf(entities: readonly EntityPlan[], refusals: readonly RescoreError[]): readonly string[] {
+  return [
+    ...refusals.map(({ code, message }) => `${code}: ${message}`),
+    ...entities.flatMap(({ entity, edited, needsApproval, stale, approveAbove, sample, expectations }) => [
+      ...edited.map((name) => `${entity}.${name} was edited under its version`),
+      ...(needsApproval
+        ? [`${stale.count} rows of ${entity} are more than ${approveAbove}: a backfill will wait`]
+        : []),
+      ...(sample !== null && sample.failed > 0 ? [`${sample.failed} of ${entity} could not be computed`] : []),
+      ...expectations.flatMap(({ feature, broken }) =>
+        broken === null || broken === 0
+          ? []
+          : [`${broken} stored values of ${entity}.${feature} break what is expected`],
+      ),
+    ]),
+  ]
+}
+
 /** @throws database errors; the signal's reason when it aborts */
 export async function makePlan(options: PlanOptions): Promise<Plan> {
   const { pool, graph, models } = options
-  const deployed = await pool.query<DeployedDefinition>(READ_DEFINITIONS)
+  const definitions = await pool.query<DeployedDefinition>(READ_DEFINITIONS)
   const deployedModels = await pool.query<DeployedModel>(
     'select model, version, artifact_hash from rescore.model_definition order by model',
   )
+  const deployed = {
+    definitions: definitions.rows,
+    models: deployedModels.rows,
+    removed: await readRemoved(pool),
+  }
   const entities: EntityPlan[] = []
   for (const node of graph.entities.values()) {
-    const known = new Set(
-      deployed.rows.filter(({ entity }) => entity === node.entity.name).map(({ feature }) => feature),
-    )
-    const plan = await planEntity(options, node, diffDefinitions(node, deployed.rows), known, deployedModels.rows)
+    const plan = await planEntity(options, node, diffDefinitions(node, deployed.definitions), deployed)
     if (isSomething(plan)) entities.push(plan)
   }
-  const gone = new Set(deployed.rows.map(({ entity }) => entity).filter((entity) => !graph.entities.has(entity)))
+  const gone = new Set(deployed.definitions.map(({ entity }) => entity).filter((name) => !graph.entities.has(name)))
   const kept = new Set(models.models.map(({ model }) => model.name))
-  const removedModels = deployedModels.rows.map(({ model }) => model).filter((model) => !kept.has(model))
-  const isEmpty = entities.length === 0 && gone.size === 0 && removedModels.length === 0
-  return { isEmpty, entities, removedEntities: [...gone], removedModels }
+  const removedModels = deployed.models.map(({ model }) => model).filter((model) => !kept.has(model))
+  const refusals = await refusalsOf(options, deployed)
+  return {
+    isEmpty: entities.length === 0 && gone.size === 0 && removedModels.length === 0,
+    refusals: refusals.map(({ code, message, mend }) => ({ code, message, mend })),
+    decisions: decisionsOf(entities, refusals),
+    entities,
+    removedEntities: [...gone],
+    removedModels,
+  }
 }

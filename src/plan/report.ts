@@ -56,6 +56,8 @@ export interface EntityPlan {
   readonly readers: readonly string[]
   /** Its column and values stay until `rescore prune`. */
   readonly removed: readonly string[]
+  /** Added and removed with the same code and inputs: a rename as it looks, computed anew like any added feature. */
+  readonly renamed: readonly { readonly from: string; readonly to: string }[]
   /** Models of another version or artifact, or new: every entity is scored again. */
   readonly models: readonly string[]
   /** Models that read a feature that is added, changed or follows one. */
@@ -66,13 +68,27 @@ export interface EntityPlan {
   readonly seconds: number | null
   readonly secondsBy: 'last backfill' | 'sample' | null
   readonly needsApproval: boolean
+  /** More rows than this at once wait for a backfill to be approved. */
+  readonly approveAbove: number
+  /** Entities that deploying would score again, because a model is new or another; null: none is. */
+  readonly scored: { readonly count: number; readonly isExact: boolean } | null
   /** Null: nothing that can be tried, or why it cannot in `unsampled`. */
   readonly sample: Sample | null
   readonly unsampled: string | null
 }
 
+export interface Refusal {
+  readonly code: string
+  readonly message: string
+  readonly mend: string
+}
+
 export interface Plan {
   readonly isEmpty: boolean
+  /** Why `rescore start` would deploy none of it. */
+  readonly refusals: readonly Refusal[]
+  /** What a person should look at before it is deployed, in words; of refusals too. */
+  readonly decisions: readonly string[]
   readonly entities: readonly EntityPlan[]
   /** Entities and models that are deployed and gone from the code. */
   readonly removedEntities: readonly string[]

@@ -25,9 +25,22 @@ export interface SampleOptions {
   readonly signal: AbortSignal
 }
 
+/** Reading all of a table of more rows than this takes longer than a plan should. */
+const READ_WHOLE = 100_000
+/** Pages are drawn, not rows: of more of them than are needed, the rows are drawn once more. */
+const SPARE = 10
+
 async function chooseKeys(client: Client, { node, size }: SampleOptions): Promise<readonly string[]> {
+  const table = quoteTable(node.entity.table.id)
+  const { rows: estimated } = await client.query<{ count: number }>(
+    `select reltuples::float8 as count from pg_class where oid = to_regclass($1) and relkind in ('r', 'm')`,
+    [table],
+  )
+  const count = estimated[0]?.count ?? 0
+  const share = (100 * size * SPARE) / Math.max(1, count)
+  const drawn = count > READ_WHOLE && share < 100 ? `tablesample system (${share})` : ''
   const { rows } = await client.query<{ key: string }>(
-    `select ${quoteIdent(node.key)}::text as key from ${quoteTable(node.entity.table.id)} order by random() limit $1`,
+    `select ${quoteIdent(node.key)}::text as key from ${table} ${drawn} order by random() limit $1`,
     [size],
   )
   return rows.map(({ key }) => key)

@@ -103,9 +103,10 @@ test('causes are kept once each, the newest change gives the time, long texts ar
     ?.affected.get('company')
     ?.get('1')
   expect(dirty).toMatchObject({ causeCount: 2, newestCauseMs: second.committedAtMs, newestLsn: second.position.lsn })
-  expect(dirty?.causes.map(({ column, from }) => [column, from])).toEqual([
+  const causes = (dirty?.causes ?? []).filter((cause) => cause.op !== 'time')
+  expect(causes.map(({ column, from }) => [column, from])).toEqual([
     ['word', 'a'],
     ['n', '1'],
   ])
-  expect(dirty?.causes[0]?.to?.isWellFormed()).toBe(true)
+  expect(causes[0]?.to?.isWellFormed()).toBe(true)
 })

@@ -11,7 +11,7 @@ import type { Table } from '../define/index.ts'
 import { isPlanted } from '../faults.ts'
 import type { Graph, Reader } from '../graph/graph.ts'
 import type { Batch, Change, Row } from '../log/log.ts'
-import type { Cause } from '../log/stage.ts'
+import type { Cause, ChangeCause } from '../log/stage.ts'
 import { type Route, routesOf } from './routes.ts'
 import { surelyFails } from './where.ts'
 
@@ -46,7 +46,7 @@ export interface Trace {
   readonly hop: number
   readonly keys: ReadonlySet<string>
   readonly bits: bigint
-  readonly causes: readonly Cause[]
+  readonly causes: readonly ChangeCause[]
   readonly change: Change
   readonly isShared: boolean
 }
@@ -96,6 +96,7 @@ export function markDirty(
     // The same column of the same row reaches an entity along every route that reads it.
     const isKnown = dirty.causes.some(
       (known) =>
+        known.op !== 'time' &&
         known.lsn === cause.lsn &&
         known.key === cause.key &&
         known.table === cause.table &&
@@ -120,7 +121,7 @@ function short(value: string | null | undefined): string | null {
   return value.length > MAX_CAUSE_TEXT ? `${value.slice(0, MAX_CAUSE_TEXT).toWellFormed()}…` : value
 }
 
-function causesOf(change: Change, table: Table, columns: ReadonlySet<string>): readonly Cause[] {
+function causesOf(change: Change, table: Table, columns: ReadonlySet<string>): readonly ChangeCause[] {
   const row = change.after ?? change.before
   const base = {
     table: change.table,

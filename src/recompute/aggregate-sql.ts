@@ -27,7 +27,8 @@ function filtered(aggregate: string): Expression {
   return (filter) => (filter === 'true' ? aggregate : `${aggregate} filter (where ${filter})`)
 }
 
-function both(filter: string, condition: string): string {
+/** Both conditions; 'true' for none. */
+export function both(filter: string, condition: string): string {
   return filter === 'true' ? condition : `${filter} and ${condition}`
 }
 

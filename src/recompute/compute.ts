@@ -7,7 +7,7 @@
  * and only when something of what failed, or of what comes before it, can have changed: else it would fail the same way.
  * A value that breaks a rule and is held back (expect.ts) moves nothing: readers see the stored one.
  */
-import type { FeatureValue } from '../define/index.ts'
+import { type FeatureValue, latenessMs } from '../define/index.ts'
 import { asError, isRescoreError } from '../errors.ts'
 import { isPlanted } from '../faults.ts'
 import type { FeatureMove } from '../log/stage.ts'
@@ -35,6 +35,15 @@ export interface Computed {
   readonly passed: readonly string[]
   readonly computed: number
   readonly needed: number
+  /** Of each computed feature that has inputs which know the time, also of the one that failed. */
+  readonly due: readonly Due[]
+}
+
+/** When an input of a feature's own changes next if nothing but time does. */
+export interface Due {
+  readonly bit: number
+  /** Whole milliseconds since 1970, after the clock it was computed at; null: never. */
+  readonly dueMs: number | null
 }
 
 /** What must be computed of a row before any value has moved. */
@@ -92,6 +101,8 @@ export function demandAsked(program: Program, row: LoadedRow, asked: Asked, chan
 
 const MAX_REASON = 500
 const MAX_INPUTS = 2_000
+/** The latest instant that Date knows. */
+const MAX_DUE_MS = 8.64e15
 
 function call(feature: FeatureProgram, inputs: Inputs, isStrict: boolean): Checked {
   const { feature: definition } = feature.node
@@ -141,10 +152,30 @@ function inputsJson(inputs: Inputs): string | null {
 function failed(
   { stored }: LoadedRow,
   failure: Failure,
-  counts: Pick<Computed, 'computed' | 'needed'>,
+  rest: Pick<Computed, 'computed' | 'needed' | 'due'>,
   violations: readonly Violation[] = [],
 ): Computed {
-  return { values: stored, moves: [], failure, violations, passed: [], ...counts }
+  return { values: stored, moves: [], failure, violations, passed: [], ...rest }
+}
+
+/** What compute is called with, and when that changes if nothing but time does; infinite: never, or by nothing of its own. */
+function inputsOf(
+  { bindings, node }: FeatureProgram,
+  { key, nowMs, read }: LoadedRow,
+  values: readonly FeatureValue[],
+): { readonly inputs: Inputs; readonly nextMs: number } {
+  const inputs: Inputs = {}
+  let nextMs = Infinity
+  for (const binding of bindings) {
+    if (binding.kind === 'timed') {
+      const late = latenessMs(node.feature.entity.name, key, binding.slackMs)
+      inputs[binding.alias] = binding.decode(read, nowMs - late)
+      nextMs = Math.min(nextMs, binding.nextMs(read, nowMs - late) + late)
+    } else {
+      inputs[binding.alias] = binding.kind === 'feature' ? (values[binding.bit] ?? null) : binding.decode(read)
+    }
+  }
+  return { inputs, nextMs }
 }
 
 /** @throws RescoreError FEATURE_UNDECLARED_INPUT in strict mode */
@@ -162,14 +193,13 @@ export function computeRow(
   const passed: string[] = []
   const forced = flagsOf(demand.forced, program.features.length)
   const needed = flagsOf(demand.needed, program.features.length)
+  const due: Due[] = []
   let computed = 0
   let neededCount = 0
   for (const [bit, feature] of program.features.entries()) {
     if (forced[bit] === 0) continue
-    const inputs: Inputs = {}
-    for (const binding of feature.bindings) {
-      inputs[binding.alias] = binding.kind === 'feature' ? (values[binding.bit] ?? null) : binding.decode(row.read)
-    }
+    const { inputs, nextMs } = inputsOf(feature, row, values)
+    if (feature.isTimed) due.push({ bit, dueMs: nextMs <= MAX_DUE_MS ? nextMs : null })
     const checked = call(feature, inputs, isStrict)
     computed += 1
     if (tally !== null) tally.computed[bit] = (tally.computed[bit] ?? 0) + 1
@@ -177,7 +207,7 @@ export function computeRow(
     const { name } = feature.node.feature
     if ('refusal' in checked) {
       const failure = { feature: name, inputs: inputsJson(inputs), ...checked.refusal }
-      return failed(row, failure, { computed, needed: neededCount })
+      return failed(row, failure, { computed, needed: neededCount, due })
     }
     const stored = row.stored[bit] ?? null
     const open = row.open.get(name)
@@ -185,7 +215,7 @@ export function computeRow(
     const violation = judge(feature.node.feature, checked.value, standing)
     if (violation?.effect === 'aside') {
       const failure = { feature: name, inputs: inputsJson(inputs), ...refusalOf(feature.node.feature, violation) }
-      return failed(row, failure, { computed, needed: neededCount }, [violation])
+      return failed(row, failure, { computed, needed: neededCount, due }, [violation])
     }
     if (violation !== null) violations.push(violation)
     else if (open !== undefined) passed.push(name)
@@ -200,5 +230,5 @@ export function computeRow(
       needed[reader] = 1
     }
   }
-  return { values, moves, failure: null, violations, passed, computed, needed: neededCount }
+  return { values, moves, failure: null, violations, passed, computed, needed: neededCount, due }
 }

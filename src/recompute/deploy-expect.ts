@@ -46,11 +46,27 @@ async function makeRowsStale(client: Client, node: EntityNode, changed: readonly
   await client.query(`update rescore.quarantine set epoch = 0 where entity = $1 and key in (${about})`, [entity, names])
 }
 
+/** What was put aside for a feature that is gone is put aside for nothing. */
+async function releaseFromRemoved(client: Client, { entity, featureTable, features }: EntityNode): Promise<void> {
+  const names = textArray(features.map(({ feature }) => feature.name))
+  const { rows } = await client.query<{ key: string }>(
+    `update rescore.quarantine set epoch = 0 where entity = $1 and epoch > 0 and feature <> all($2::text[]) returning key`,
+    [entity.name, names],
+  )
+  if (rows.length === 0) return
+  const keys = textArray(rows.map(({ key }) => key))
+  await client.query(
+    `update ${quoteTable(featureTable)} set epoch = 0 where epoch > 0 and key::text = any($1::text[])`,
+    [keys],
+  )
+}
+
 /** @param stale bits of features that every row is computed anew for */
 export async function deployExpectations(client: Client, node: EntityNode, stale: ReadonlySet<number>): Promise<void> {
   const entity = node.entity.name
   const changed = reexpected(node, await readExpected(client, entity))
   const settled = changed.filter(({ bit }) => !stale.has(bit))
+  await releaseFromRemoved(client, node)
   if (settled.length > 0) await makeRowsStale(client, node, settled)
   for (const one of changed) {
     await client.query('update rescore.definition set expect = $3 where entity = $1 and feature = $2', [

@@ -148,7 +148,7 @@ test('a piece that was rolled back is swept again', async () => {
   await db.query(`insert into app.companies values ('a', 1)`)
   const client = await db.pool.connect()
   await client.query('begin isolation level repeatable read')
-  await harness.stage.sweep({ client, snapshotLsn: 1n, signal: new AbortController().signal })
+  await harness.stage.sweep({ client, snapshotLsn: 1n, nowMs: 0, signal: new AbortController().signal })
   await client.query('rollback')
   client.release()
   await harness.sweep()

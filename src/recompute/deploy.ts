@@ -28,6 +28,7 @@ import { recountNulls } from './null-count.ts'
 import { refuseOutdated } from './outdated.ts'
 import type { Program } from './program.ts'
 import { forgetRemoved, noteRemoved, readRemoved } from './removed.ts'
+import { forgetTimers } from './timers.ts'
 
 const SAVE = `insert into rescore.definition (entity, feature, version, hash, changed_in_epoch)
   select $1, u.*, $5 from unnest($2::text[], $3::integer[], $4::text[]) as u
@@ -126,6 +127,7 @@ export async function deployFeatures(
     await noteRelease(client, 'features', membersOf(graph))
     await forgetOtherEntities(client, [...graph.entities.keys()])
     await forgetOthers(client, programs)
+    await forgetTimers(client, programs)
     // Last: whoever waits for this holds keys that nothing here may wait for any more.
     for (const { node } of programs) await recountNulls(client, node)
     return edited

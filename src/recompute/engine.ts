@@ -17,10 +17,11 @@ import type { EntityEpochs } from './epochs.ts'
 import { isPossibleKey } from './literals.ts'
 import { type LoadedRow, Loader } from './load.ts'
 import { NullLimit } from './null-room.ts'
-import type { Job, Outcome } from './outcome.ts'
+import { isOrphan, type Job, mustWrite, type Outcome } from './outcome.ts'
 import { compileProgram, type Program, reachableFrom } from './program.ts'
 import { statement } from './statement.ts'
 import type { EntityTally } from './tally.ts'
+import { writeTimers } from './timers.ts'
 import { Writer } from './write.ts'
 
 const PIECE = 1_000
@@ -53,6 +54,8 @@ export interface EngineRun {
   readonly onOutcomes?: (outcomes: readonly Outcome[]) => void
   /** Told of every entity whose row was written. */
   readonly onWritten?: (outcome: Outcome) => void
+  /** Told of the soonest timer of each piece, milliseconds since 1970. */
+  readonly onTimer?: ((dueMs: number) => void) | undefined
 }
 
 type Piece = ReadonlyMap<string, Dirty | null>
@@ -75,6 +78,16 @@ function settle<T>(work: () => T): () => T {
       throw error
     }
   }
+}
+
+/** Without those that a newer row has refused: whoever wrote it has written its timers. */
+function standing(
+  outcomes: readonly Outcome[],
+  written: readonly Outcome[],
+  context: Parameters<typeof mustWrite>[1],
+): readonly Outcome[] {
+  const stored = new Set(written)
+  return outcomes.filter((outcome) => stored.has(outcome) || !(mustWrite(outcome, context) || isOrphan(outcome)))
 }
 
 function heldBy({ node, keyType }: Program): Held {
@@ -120,8 +133,7 @@ export class Engine {
     const asked = isShared && !isSweep ? (await this.#before.look(client, possible)).left : possible
     if (!isShared || asked.length === 0) return { run, entities: asked, look: null }
     const keys = asked.map(([key]) => key)
-    const snapshotLsn = await holdKeys(client, this.#held, keys)
-    const held = { ...run, context: { ...run.context, snapshotLsn } }
+    const held = { ...run, context: await holdKeys(run.context, this.#held, keys) }
     if (isSweep) return { run: held, entities: asked, look: null }
     const look = await this.#before.look(client, asked)
     return { run: held, entities: look.left, look }
@@ -170,14 +182,17 @@ export class Engine {
   }
 
   async #write(
-    { context, epochs, counters, job = null, onOutcomes, onWritten }: EngineRun,
+    { context, epochs, counters, job = null, onOutcomes, onWritten, onTimer }: EngineRun,
     look: Look | null,
     outcomes: readonly Outcome[],
   ): Promise<void> {
     const { client, snapshotLsn } = context
     const { current: epoch, swept } = epochs
-    const written = await this.#writer.write({ client, snapshotLsn, epoch, swept, job }, outcomes)
+    const writing = { client, snapshotLsn, epoch, swept, job }
+    const written = await this.#writer.write(writing, outcomes)
     counters.written += written.length
+    const soonestMs = await writeTimers(client, this.program, standing(outcomes, written, writing))
+    if (soonestMs !== null) onTimer?.(soonestMs)
     onOutcomes?.(outcomes)
     if (look !== null) await this.#before.note(client, look, outcomes)
     if (onWritten !== undefined) written.forEach(onWritten)
@@ -191,7 +206,7 @@ export class Engine {
     // What is dirty for no reason of a change is stale or missing: everything may be needed.
     for (const dirty of entities.values()) bits |= dirty?.bits ?? run.asked?.bits ?? program.all
     const loaded = reachableFrom(program, bits)
-    const rows = await this.#loader.load(context.client, loaded, [...entities.keys()])
+    const rows = await this.#loader.load(context.client, loaded, [...entities.keys()], context.nowMs)
     const isEnough = (row: LoadedRow) => {
       const dirty = entities.get(row.key) ?? null
       const { forced } = this.#demand(run, row, dirty)
@@ -204,6 +219,7 @@ export class Engine {
       context.client,
       program.all,
       more.map(({ key }) => key),
+      context.nowMs,
     )
     return [...enough, ...again]
   }

@@ -5,19 +5,20 @@
  * values are stale then anyway). A column of a removed feature stays, and is taken up when the feature comes back. Runs in
  * the caller's transaction.
  */
-import { type Client, quoteIdent, quoteTable } from '../db/pool.ts'
+import { type Client, type Queryable, quoteIdent, quoteTable } from '../db/pool.ts'
 import { FEATURE_POSTGRES_TYPE } from '../define/index.ts'
 import { RescoreError } from '../errors.ts'
-import type { FeatureNode } from '../graph/graph.ts'
+import type { EntityNode, FeatureNode } from '../graph/graph.ts'
 import { SILENCED_BY } from '../graph/silenced.ts'
 import { tellValuesGone } from './drop-values.ts'
 import type { Program } from './program.ts'
 import type { RemovedFeature } from './removed.ts'
 
-export async function typesOf(client: Client, table: string): Promise<ReadonlyMap<string, string>> {
+/** By column; empty where there is no such table. */
+export async function typesOf(client: Queryable, table: string): Promise<ReadonlyMap<string, string>> {
   const { rows } = await client.query<{ name: string; type: string }>(
     `select attname as name, format_type(atttypid, atttypmod) as type from pg_attribute
-     where attrelid = $1::regclass and attnum > 0 and not attisdropped`,
+     where attrelid = to_regclass($1) and attnum > 0 and not attisdropped`,
     [quoteTable(table)],
   )
   return new Map(rows.map(({ name, type }) => [name, type]))
@@ -51,15 +52,25 @@ export interface TableChange {
   readonly isRollback: boolean
 }
 
-/** @throws RescoreError FEATURE_KEY_TYPE or FEATURE_TYPE_CHANGED */
-export async function ensureFeatureTable(
-  client: Client,
-  program: Program,
+/** Features whose column has another type, and may not have it. */
+export function findRefusals(
+  { entity, features }: EntityNode,
+  types: ReadonlyMap<string, string>,
   { changed, removed, isRollback }: TableChange,
-): Promise<void> {
-  const { featureTable, features, entity } = program.node
+): readonly RescoreError[] {
   const before = new Map(removed.filter((one) => one.entity === entity.name).map((one) => [one.feature, one.version]))
-  const bits = new Set(changed.map(({ bit }) => bit))
+  return features.flatMap((node) => {
+    const { name, type, version } = node.feature
+    const found = types.get(name)
+    if (found === undefined || found === FEATURE_POSTGRES_TYPE[type]) return []
+    const isBack = before.get(name) === version
+    return changed.includes(node) && (!isBack || isRollback) ? [] : [refuseType(node, found, isBack)]
+  })
+}
+
+/** @throws RescoreError FEATURE_KEY_TYPE or FEATURE_TYPE_CHANGED */
+export async function ensureFeatureTable(client: Client, program: Program, change: TableChange): Promise<void> {
+  const { featureTable, features, entity } = program.node
   const table = quoteTable(featureTable)
   await client.query(`create table if not exists ${table} (
     key ${program.keyType} primary key,
@@ -72,6 +83,8 @@ export async function ensureFeatureTable(
   ) with (fillfactor = 80)`)
   const types = await typesOf(client, featureTable)
   if (types.get('key') !== program.keyType) throw refuseKey(program, types.get('key'))
+  const [refusal] = findRefusals(program.node, types, change)
+  if (refusal !== undefined) throw refusal
   const steps = types.has(SILENCED_BY) ? [] : [`add column ${SILENCED_BY} bigint`]
   for (const node of features) {
     const column = quoteIdent(node.feature.name)
@@ -79,8 +92,6 @@ export async function ensureFeatureTable(
     const found = types.get(node.feature.name)
     if (found === type) continue
     if (found !== undefined) {
-      const isBack = before.get(node.feature.name) === node.feature.version
-      if (!bits.has(node.bit) || (isBack && !isRollback)) throw refuseType(node, found, isBack)
       await tellValuesGone(client, { entity: entity.name, featureTable }, node.feature.name)
       steps.push(`drop column ${column}`)
     }

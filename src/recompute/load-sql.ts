@@ -11,10 +11,13 @@ import { SILENCED_BY } from '../graph/silenced.ts'
 import { reachedSql } from './path-sql.ts'
 import type { Program } from './program.ts'
 import { type Statement, statement } from './statement.ts'
+import type { WindowSql } from './window-sql.ts'
 
 export interface LoadStatement extends Statement {
   /** Slot → index in the row; -1: not loaded. */
   readonly positions: Int32Array
+  /** After the keys, each takes two arrays of as many bounds. */
+  readonly windows: readonly WindowSql[]
 }
 
 /** Columns before the stored features: key, exists, quarantine's feature and epoch, epoch and mark of the stored row, violations. */
@@ -32,13 +35,13 @@ export function slotsOf(program: Program, bits: bigint): ReadonlySet<number> {
   const slots = new Set<number>()
   program.features.forEach(({ bindings }, bit) => {
     if (((bits >> BigInt(bit)) & 1n) === 0n) return
-    for (const binding of bindings) if (binding.kind === 'loaded') for (const slot of binding.slots) slots.add(slot)
+    for (const binding of bindings) if (binding.kind !== 'feature') for (const slot of binding.slots) slots.add(slot)
   })
   return slots
 }
 
 function scanSql(program: Program, scan: number, slots: readonly number[]): string {
-  const path = program.scans[scan] ?? []
+  const { path, window } = program.scans[scan] ?? { path: [], window: null }
   const table = path.at(-1)?.table.id ?? ''
   const filters = new Set(slots.map((slot) => program.slots[slot]?.filter ?? 'true'))
   // A filter that all share narrows the scan itself.
@@ -47,9 +50,10 @@ function scanSql(program: Program, scan: number, slots: readonly number[]): stri
     const { expression, filter } = program.slots[slot] ?? { expression: () => 'null', filter: 'true' }
     return `${expression(filter === shared ? 'true' : filter)} as s${slot}`
   })
+  const narrowing = [window?.notLeft ?? 'true', shared].filter((condition) => condition !== 'true')
   return (
     `cross join lateral (select ${outputs.join(', ')} from ${quoteTable(table)} r` +
-    ` where ${reachedSql(path, 'r', 'i.key')}${shared === 'true' ? '' : ` and ${shared}`}) g${scan}`
+    ` where ${[reachedSql(path, 'r', 'i.key'), ...narrowing].join(' and ')}) g${scan}`
   )
 }
 
@@ -78,15 +82,19 @@ export function compileLoad(
     const { scan, expression } = program.slots[slot] ?? { scan: null, expression: () => 'null' }
     positions[slot] = outputs.push(scan === null ? `(${expression('true')})::text` : `g${scan}.s${slot}::text`) - 1
   }
-  const scans = program.scans
+  const used = program.scans
     .map((_, scan) => [scan, ordered.filter((slot) => program.slots[slot]?.scan === scan)] as const)
-    .filter(([, used]) => used.length > 0)
-    .map(([scan, used]) => scanSql(program, scan, used))
+    .filter(([, slots]) => slots.length > 0)
+  const scans = used.map(([scan, slots]) => scanSql(program, scan, slots))
+  const windows = used.map(([scan]) => program.scans[scan]?.window ?? null).filter((window) => window !== null)
+  const given = windows.flatMap(({ columns, type }) => columns.map((column) => ({ column, type })))
+  const arrays = given.map(({ type }, index) => `, $${index + 2}::text[]::${type}[]`)
+  const columns = given.map(({ column }) => `, ${column}`)
   const text = `select ${outputs.join(', ')}
-    from unnest($1::text[]::${keyType}[]) as i(key)
+    from unnest($1::text[]::${keyType}[]${arrays.join('')}) as i(key${columns.join('')})
     left join ${quoteTable(node.entity.table.id)} e on e.${quoteIdent(node.key)} = i.key
     left join ${quoteTable(node.featureTable)} f on f.key = i.key
     left join rescore.quarantine q on q.entity = '${node.entity.name}' and q.key = i.key::text
     ${scans.join('\n')}`
-  return { ...statement('load', text), positions }
+  return { ...statement('load', text), positions, windows }
 }

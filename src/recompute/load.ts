@@ -3,11 +3,12 @@
  * Invariant: the number of prepared statements is bounded, however the needed inputs vary.
  */
 import type { Client } from '../db/pool.ts'
-import type { FeatureType, FeatureValue } from '../define/index.ts'
+import { type FeatureType, type FeatureValue, latenessMs } from '../define/index.ts'
 import type { Effect, OpenViolation } from './expect.ts'
 import { textArray } from './literals.ts'
 import { compileLoad, FIXED_COLUMNS, type LoadStatement, slotsOf } from './load-sql.ts'
 import type { Program, ReadSlot } from './program.ts'
+import type { WindowSql } from './window-sql.ts'
 
 export interface Aside {
   /** The first that fails, in graph order. */
@@ -18,6 +19,8 @@ export interface Aside {
 
 export interface LoadedRow {
   readonly key: string
+  /** What the clock showed: whole milliseconds since 1970. */
+  readonly nowMs: number
   /** Whether the entity's own row exists. */
   readonly exists: boolean
   /** Why the entity is put aside, if it is. */
@@ -63,19 +66,24 @@ export class Loader {
     this.#absent = absent
   }
 
-  /** One row per key, in no order. Inputs of features outside `bits` are not there to be read. */
-  async load(client: Client, bits: bigint, keys: readonly string[]): Promise<readonly LoadedRow[]> {
-    const { name, text, positions } = this.#statement(bits)
+  /**
+   * One row per key, in no order. Inputs of features outside `bits` are not there to be read.
+   * @param now milliseconds since 1970
+   */
+  async load(client: Client, bits: bigint, keys: readonly string[], now: number): Promise<readonly LoadedRow[]> {
+    const { name, text, positions, windows } = this.#statement(bits)
+    const nowMs = Math.floor(now)
     const { rows } = await client.query<(string | null)[]>({
       name,
       text,
-      values: [textArray(keys)],
+      values: [textArray(keys), ...windows.flatMap((window) => this.#bounds(window, keys, nowMs))],
       rowMode: 'array',
       types: asText,
     })
     const { features } = this.#program
     return rows.map((row) => ({
       key: row[0] ?? '',
+      nowMs,
       exists: row[1] === 'true',
       aside: typeof row[2] === 'string' ? { feature: row[2], epoch: Number(row[3]) } : null,
       epoch: row[4] === null ? null : Number(row[4]),
@@ -91,6 +99,17 @@ export class Loader {
         return row[position] ?? null
       },
     }))
+  }
+
+  #bounds({ window, bounds }: WindowSql, keys: readonly string[], nowMs: number): readonly string[] {
+    const { name } = this.#program.node.entity
+    const pairs = keys.map((key) => bounds(nowMs - latenessMs(name, this.#printed(key), window.slackMs)))
+    return [textArray(pairs.map(([from]) => from)), textArray(pairs.map(([, to]) => to))]
+  }
+
+  /** As PostgreSQL prints the key: whoever asks may have written 007. */
+  #printed(key: string): string {
+    return this.#program.keyType === 'text' || this.#program.keyType === 'uuid' ? key : String(BigInt(key))
   }
 
   #statement(bits: bigint): LoadStatement {

@@ -38,7 +38,7 @@ test('a process that does not know a deployed feature passes over none of its ch
   const client = await db.pool.connect()
   const signal = new AbortController().signal
   await client.query('begin')
-  await expect(old.stage.admit?.({ client, snapshotLsn: 1n, signal })).rejects.toMatchObject({
+  await expect(old.stage.admit?.({ client, snapshotLsn: 1n, nowMs: 0, signal })).rejects.toMatchObject({
     code: 'FEATURE_NOT_DEPLOYED',
   })
   await client.query('rollback')
@@ -50,7 +50,7 @@ test('definitions are not changed while a transaction works by them', async () =
   const harness = await open(db, size(1, 1))
   const client = await db.pool.connect()
   await client.query('begin')
-  await harness.stage.admit?.({ client, snapshotLsn: 1n, signal: new AbortController().signal })
+  await harness.stage.admit?.({ client, snapshotLsn: 1n, nowMs: 0, signal: new AbortController().signal })
   const deployed = open(db, size(2, 1))
   await eventually(async () => {
     const { rows } = await db.query(`select from pg_locks where locktype = 'advisory' and not granted`)

@@ -7,6 +7,7 @@
 import type { Client } from '../db/pool.ts'
 import { FEATURE_POSTGRES_TYPE, type FeatureValue } from '../define/index.ts'
 import type { EntityNode } from '../graph/graph.ts'
+import { tellSql } from '../log/clock.ts'
 import { mask } from './affected.ts'
 import { computeRow, demandAsked, type Failure } from './compute.ts'
 import { typesOf } from './feature-table.ts'
@@ -20,6 +21,11 @@ export interface Shadow {
   /** By bit; as stored where nothing of it changed. */
   readonly after: readonly FeatureValue[]
   readonly failure: Failure | null
+}
+
+async function readClock(client: Client): Promise<number> {
+  const { rows } = await client.query<{ now: number }>(tellSql(undefined, false))
+  return rows[0]?.now ?? 0
 }
 
 /**
@@ -38,7 +44,7 @@ export async function shadow(
     .map(({ feature }) => feature)
     .filter(({ name, type }) => types.get(name) !== FEATURE_POSTGRES_TYPE[type])
   const loader = new Loader(program, new Set(absent.map(({ name }) => name)))
-  const rows = await loader.load(client, program.all, keys)
+  const rows = await loader.load(client, program.all, keys, program.timed === 0n ? 0 : await readClock(client))
   const asked = { bits: mask(bits), isForced: true }
   const unchanged = node.features.map(() => 0)
   return rows

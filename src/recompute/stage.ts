@@ -9,30 +9,37 @@
 import type { Client, Pool } from '../db/pool.ts'
 import type { Graph } from '../graph/graph.ts'
 import type { Batch } from '../log/log.ts'
-import type { ApplyContext, Report, Stage, StageEvent } from '../log/stage.ts'
+import type { ApplyContext, Report, Stage } from '../log/stage.ts'
 import { type Dirty, mask, type Plan, planAffected } from './affected.ts'
 import { type AskedDone, type AskedEntities, askedBits, doneOf, unknownEntity } from './asked.ts'
 import { shareDefinitions } from './definitions-lock.ts'
 import { deployFeatures } from './deploy.ts'
 import { type Counters, Engine, type Task } from './engine.ts'
 import { makeStale, readEpochs } from './epochs.ts'
+import { type Fired, fireTimers, type Outcomes } from './fire.ts'
 import type { Outcome } from './outcome.ts'
 import { Sweeper } from './sweep.ts'
 import type { FeatureTally } from './tally.ts'
 import { resolveTraces } from './traces.ts'
 
 /** A planned batch, and what applying it came to. */
-export interface RecomputeWork {
+export interface RecomputeWork extends Outcomes {
   readonly plan: Plan
-  events: StageEvent[]
-  counters: Counters
 }
 
 export interface RecomputeStage extends Stage<RecomputeWork> {
+  /** Names of entities with features that read time. */
+  readonly timedEntities: readonly string[]
   /** Of committed batches, and of sweeps; computed also where the transaction then failed. */
   readonly counters: Readonly<Counters>
   /** Recomputes what is asked for, by the way that changes go. */
   recompute(context: ApplyContext, asked: AskedEntities): Promise<AskedDone>
+  /**
+   * Fires timers of an entity, about `limit` of them; null where none is due that nobody else has in hand. Its `work` is
+   * for `committed`.
+   */
+  fire(context: ApplyContext, entity: string, limit: number): Promise<Fired | null>
+  committed(work: Outcomes): void
 }
 
 export interface RecomputeStageOptions {
@@ -45,6 +52,8 @@ export interface RecomputeStageOptions {
   /** Definitions that are older than the deployed ones are meant, and deployed. */
   readonly isRollback?: boolean | undefined
   readonly tally?: FeatureTally | undefined
+  /** Told of timers that were written, milliseconds since 1970; they may yet be rolled back. */
+  readonly onTimer?: ((dueMs: number) => void) | undefined
 }
 
 /** One batch that affects more entities than this leaves them to the sweep, so that no transaction grows without bound. */
@@ -65,6 +74,8 @@ class Recompute implements RecomputeStage {
   readonly name = 'recompute'
   readonly upstream = null
   readonly settings = PLANNER
+  readonly isTimed: boolean
+  readonly timedEntities: readonly string[]
   readonly counters = zero()
   readonly #graph: Graph
   readonly #report: Report
@@ -72,17 +83,21 @@ class Recompute implements RecomputeStage {
   readonly #isRollback: boolean
   readonly #engines: ReadonlyMap<string, Engine>
   readonly #sweeper: Sweeper
+  readonly #onTimer: RecomputeStageOptions['onTimer']
   #hasMadeStale = false
 
   constructor(options: RecomputeStageOptions) {
-    const { graph, report, strict, approveAbove = APPROVE_ABOVE, isRollback = false, tally } = options
+    const { graph, report, strict, approveAbove = APPROVE_ABOVE, isRollback = false, tally, onTimer } = options
     this.#isRollback = isRollback
+    this.#onTimer = onTimer
     this.#approveAbove = approveAbove
     this.#graph = graph
     this.#report = report
     this.#engines = new Map(
       [...graph.entities].map(([name, node]) => [name, new Engine(node, strict, tally?.of(name) ?? null)]),
     )
+    this.timedEntities = [...this.#engines].filter(([, { program }]) => program.timed !== 0n).map(([name]) => name)
+    this.isTimed = this.timedEntities.length > 0
     this.#sweeper = new Sweeper([...this.#engines.values()].map(({ program }) => program))
   }
 
@@ -116,7 +131,7 @@ class Recompute implements RecomputeStage {
       const entityEpochs = epochs.get(entity)
       if (keys === undefined || entityEpochs === undefined) continue
       const onWritten = (outcome: Outcome) => this.#note(work, entity, outcome)
-      const run = { context, epochs: entityEpochs, counters: work.counters, onWritten }
+      const run = { context, epochs: entityEpochs, counters: work.counters, onWritten, onTimer: this.#onTimer }
       tasks.push([engine, await engine.begin(run, keys)])
     }
     try {
@@ -136,18 +151,30 @@ class Recompute implements RecomputeStage {
     const counters = zero()
     const outcomes: Outcome[] = []
     const onOutcomes = (found: readonly Outcome[]) => void outcomes.push(...found)
-    const run = { context, epochs, counters, asked, job, onOutcomes }
+    const run = { context, epochs, counters, asked, job, onOutcomes, onTimer: this.#onTimer }
     await engine.recompute(await engine.begin(run, new Map(keys.map((key) => [key, null]))))
     this.counters.computed += counters.computed
     this.#count(counters)
     return doneOf(outcomes, keys.length)
   }
 
+  async fire(context: ApplyContext, entity: string, limit: number): Promise<Fired | null> {
+    const engine = this.#engines.get(entity)
+    const epochs = (await readEpochs(context.client, this.#graph)).get(entity)
+    if (engine === undefined || epochs === undefined) throw unknownEntity(entity)
+    const work: Outcomes = { events: [], counters: zero() }
+    const onWritten = (outcome: Outcome) => this.#note(work, entity, outcome)
+    const run = { context, epochs, counters: work.counters, onWritten, onTimer: this.#onTimer }
+    const fired = await fireTimers(engine, run, limit)
+    this.counters.computed += work.counters.computed
+    return fired === null ? null : { ...fired, work }
+  }
+
   looksBeyond({ plan }: RecomputeWork): boolean {
     return plan.traces.length > 0
   }
 
-  committed(work: RecomputeWork): void {
+  committed(work: Outcomes): void {
     this.#count(work.counters)
     for (const event of work.events) this.#report(event)
   }
@@ -169,7 +196,8 @@ class Recompute implements RecomputeStage {
         if (entityEpochs === undefined) return
         const entities = new Map<string, Dirty | null>(keys.map((key) => [key, null]))
         const engine = this.#engines.get(name)
-        await engine?.recompute(await engine.begin({ context, epochs: entityEpochs, counters }, entities))
+        const run = { context, epochs: entityEpochs, counters, onTimer: this.#onTimer }
+        await engine?.recompute(await engine.begin(run, entities))
       },
     )
     this.counters.computed += counters.computed
@@ -202,7 +230,7 @@ class Recompute implements RecomputeStage {
     this.#sweeper.restart()
   }
 
-  #note(work: RecomputeWork, entity: string, { row, dirty, computed }: Outcome): void {
+  #note(work: Outcomes, entity: string, { row, dirty, computed }: Outcome): void {
     if (computed === null || computed.moves.length === 0 || work.events.length >= MAX_EVENTS_PER_BATCH) return
     work.events.push({
       type: 'recomputed',

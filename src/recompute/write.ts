@@ -100,7 +100,9 @@ export class Writer {
       values: [
         textArray(outcomes.map(({ row }) => row.key)),
         ...features.map((feature, bit) => columnArray(outcomes, bit, featureType(feature))),
-        textArray(outcomes.map(({ dirty }) => (dirty === null ? null : formatLsn(dirty.newestLsn)))),
+        textArray(
+          outcomes.map(({ dirty }) => (dirty === null || dirty.newestLsn === 0n ? null : formatLsn(dirty.newestLsn))),
+        ),
         textArray(outcomes.map(({ dirty }) => (dirty === null ? null : timestampText(dirty.newestCauseMs)))),
         textArray(outcomes.map((outcome) => markOf(outcome, context)?.toString() ?? null)),
         formatLsn(snapshotLsn),

@@ -19,7 +19,7 @@ test('models that were replaced neither score nor are deployed again until that 
   const { pool } = s.database
   const admitted = (stage = s.stage) =>
     withTransaction(pool, {}, async (client) =>
-      stage.admit?.({ client, snapshotLsn: AT, signal: new AbortController().signal, isShared: true }),
+      stage.admit?.({ client, snapshotLsn: AT, nowMs: 0, signal: new AbortController().signal, isShared: true }),
     )
   await admitted()
   const newer = stageOf(second)
@@ -48,7 +48,7 @@ test('models are not changed while a transaction scores by them', async () => {
   const versions = async () => (await s.database.query('select version from rescore.model_definition')).rows
   let deployed: Promise<void> | undefined
   await withTransaction(s.database.pool, {}, async (client) => {
-    await s.stage.admit?.({ client, snapshotLsn: AT, signal: new AbortController().signal, isShared: true })
+    await s.stage.admit?.({ client, snapshotLsn: AT, nowMs: 0, signal: new AbortController().signal, isShared: true })
     deployed = stageOf(second).deploy(s.database.pool)
     await s.database.query(`insert into rescore.features_shop (key, snap_lsn, epoch) values (9, '0/10', 1)`)
     expect(await versions()).toEqual([{ version: '1' }])

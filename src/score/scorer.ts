@@ -80,7 +80,7 @@ export class Scorer {
     if (keys.length === 0) return context
     const { name } = this.loaded.model
     const lock = { name: 'rescore-hold-classification', text: LOCK, values: [name] }
-    return { ...context, snapshotLsn: await holdKeys(context.client, { space: `model ${name}`, lock }, keys) }
+    return holdKeys(context, { space: `model ${name}`, lock }, keys)
   }
 
   /** The rows whose inputs or model are not those of the stored classification, and their matrix. */

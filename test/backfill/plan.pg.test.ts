@@ -128,3 +128,49 @@ test('a plan for columns that are not there yet says so instead of failing', asy
   expect(plan.entities[0]).toMatchObject({ changed: ['profile'], sample: null })
   expect(plan.entities[0]?.unsampled).toContain('founded_at')
 })
+
+test('a rename is told as what it is: one feature gone, and one of the same code computed anew', async () => {
+  await using database = await createTestDatabase('plan')
+  await createProject(database.pool)
+  {
+    await using _running = await startIn(database)
+    await calm(database)
+  }
+  const renamed = projectConfig.features.map((feature) =>
+    feature.name === 'stars' ? { ...feature, name: 'best' } : feature,
+  )
+  const config = defineConfig({ features: renamed, models: projectConfig.models })
+  const [entity] = (await planOf(database, config)).entities
+  expect(entity).toMatchObject({ added: ['best'], removed: ['stars'], renamed: [{ from: 'stars', to: 'best' }] })
+  const changed = renamed.map((one) => (one.name === 'best' ? { ...one, compute: () => 1 } : one))
+  const [other] = (await planOf(database, defineConfig({ features: changed, models: projectConfig.models }))).entities
+  expect(other).toMatchObject({ added: ['best'], removed: ['stars'], renamed: [] })
+})
+
+test('what a start would refuse is said, and needs a decision', async () => {
+  await using database = await createTestDatabase('plan')
+  await createProject(database.pool)
+  {
+    await using _running = await startIn(database, nextRelease('visits', { version: 2 }, 1_000))
+    await calm(database)
+  }
+  const older = await planOf(database, projectConfig)
+  expect(older.refusals).toMatchObject([{ code: 'FEATURE_OUTDATED', mend: expect.stringContaining('--rollback') }])
+  expect(older.decisions.join()).toContain('company.visits is version 1 here, and version 2 is deployed')
+  const retyped = await planOf(database, nextRelease('stars', { type: 'text', compute: () => 'x' }, 10), 0)
+  expect(retyped.refusals.map(({ code }) => code)).toContain('FEATURE_TYPE_CHANGED')
+})
+
+test('of a large table pages are drawn, and the plan says how many rows there are', async () => {
+  await using database = await createTestDatabase('plan')
+  await createProject(database.pool)
+  {
+    await using _running = await startIn(database)
+    await calm(database)
+  }
+  await database.query(`insert into app.company (id, name) select 1000000 + n, 'c' from generate_series(1, 150000) n`)
+  await database.query('analyze app.company')
+  const plan = await planOf(database, nextRelease('size', { version: 2 }, 10), 300)
+  expect(plan.entities[0]).toMatchObject({ stale: { count: FILLED.company + 150_000, isExact: true } })
+  expect(plan.entities[0]?.sample?.entities).toBe(300)
+})

@@ -49,7 +49,7 @@ async function killInSilenceOf(database: TestDatabase, kills: number, faults = '
     const restart = async () => {
       child.signal('SIGKILL')
       expect(await child.ended).toEqual({ signal: 'SIGKILL', error: null })
-      child = startChild(database, faults, { RESCORE_TEST_RELEASE: '2' })
+      child = startChild(database, faults, { environment: { RESCORE_TEST_RELEASE: '2' } })
     }
     const victims = { place: database, release: restart, kill: restart, calm: () => calm(database) }
     await killInSilence(victims, kills, 1)

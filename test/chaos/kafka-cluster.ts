@@ -13,6 +13,7 @@ import { createTestDatabase, type TestDatabase } from '../support/pg.ts'
 import { createProject } from '../support/project-sql.ts'
 import { startProxy, type Proxy as TcpProxy } from '../support/proxy.ts'
 import { historyFaults, watchPositions } from './kafka-history.ts'
+import type { ServiceOrder } from './orders.ts'
 import { type Checker, createChecker } from './running.ts'
 import { type Ended, type ServiceChild, startSharedChild } from './service-child.ts'
 
@@ -32,6 +33,8 @@ export interface StartOptions {
   /** Instead of those of the other processes. */
   readonly variables?: Readonly<Record<string, string>>
   readonly slot?: string
+  /** Instead of the test project. */
+  readonly project?: ServiceOrder['project']
 }
 
 export interface Cluster extends AsyncDisposable {
@@ -98,11 +101,11 @@ class RunningCluster implements Cluster {
   }
 
   start(parts: readonly Part[], options: StartOptions = {}): ServiceChild {
-    const { faults, sessionTimeoutMs = SESSION_TIMEOUT_MS, isProxied = false, variables, slot } = options
+    const { faults, sessionTimeoutMs = SESSION_TIMEOUT_MS, isProxied = false, variables, slot, project } = options
     const owner = `${parts[0] === 'capture' ? 'capture' : 'worker'} ${this.#children.size + 1}`
     const proxied = isProxied ? { KAFKA_BROKERS: `127.0.0.1:${this.proxy.port}` } : {}
     const kafka = { ...this.#variables, ...proxied, ...variables }
-    const child = startSharedChild(this.place, kafka, { parts, owner, sessionTimeoutMs, slot }, faults)
+    const child = startSharedChild(this.place, kafka, { parts, owner, sessionTimeoutMs, slot }, faults, project)
     this.#children.set(child, owner)
     void child.ended.then(({ error }) => {
       if (error !== null) this.#fallen.set(child, `${owner}: ${error.code} ${error.message}`)

@@ -13,8 +13,11 @@ export interface SharedOrder {
 export interface ServiceOrder {
   readonly url: string
   readonly slot: string
-  /** The test project on tables of its own, or the repository's, whose connector reads a portal named by the environment. */
-  readonly project: 'test' | 'repository'
+  /**
+   * The test project on tables of its own, the same with features that change by the second, or the repository's, whose
+   * connector reads a portal named by the environment.
+   */
+  readonly project: 'test' | 'timed' | 'repository'
   /** Left out: the embedded log. */
   readonly shared?: SharedOrder
 }

@@ -177,7 +177,7 @@ test.for([true, false])(
       await database.query(`update app.company set name = 'Alpha' where id = 3`)
       const older = withTransaction(overtaken, {}, async (client) => {
         const { rows } = await client.query<{ lsn: string }>('select pg_current_wal_insert_lsn()::text as lsn')
-        await applyTo(newStage(), { client, snapshotLsn: parseLsn(rows[0]?.lsn ?? ''), signal })
+        await applyTo(newStage(), { client, snapshotLsn: parseLsn(rows[0]?.lsn ?? ''), nowMs: 0, signal })
       })
       const isWaiting = `exists (select from pg_locks where locktype = 'advisory' and not granted and objid = ${GATE})`
       await eventually(async () => expect(await ask(database.pool, isWaiting)).toBe(true))

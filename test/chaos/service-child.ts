@@ -109,13 +109,19 @@ export class ServiceChild implements AsyncDisposable {
   }
 }
 
-/** @param faults as RESCORE_TEST_FAULTS takes them @param environment further variables */
+interface ChildSetting {
+  readonly project?: ServiceOrder['project']
+  /** Further variables. */
+  readonly environment?: Readonly<Record<string, string>>
+}
+
+/** @param faults as RESCORE_TEST_FAULTS takes them */
 export function startChild(
   place: Place,
   faults = '',
-  environment: Readonly<Record<string, string>> = {},
+  { project = 'test', environment = {} }: ChildSetting = {},
 ): ServiceChild {
-  const order: ServiceOrder = { url: place.url, slot: slotOf(place), project: 'test' }
+  const order: ServiceOrder = { url: place.url, slot: slotOf(place), project }
   return new ServiceChild(order, { ...environment, RESCORE_TEST_FAULTS: faults })
 }
 
@@ -125,8 +131,9 @@ export function startSharedChild(
   kafka: Readonly<Record<string, string>>,
   shared: SharedOrder,
   faults = '',
+  project: ServiceOrder['project'] = 'test',
 ): ServiceChild {
-  const order: ServiceOrder = { url: place.url, slot: shared.slot ?? slotOf(place), project: 'test', shared }
+  const order: ServiceOrder = { url: place.url, slot: shared.slot ?? slotOf(place), project, shared }
   return new ServiceChild(order, { ...kafka, RESCORE_TEST_FAULTS: faults })
 }
 

@@ -13,6 +13,7 @@ import { startService } from '../../src/service.ts'
 import { type SharedService, startSharedService } from '../../src/shared-service.ts'
 import { SECOND_RELEASE } from '../backfill/setting.ts'
 import { projectConfig } from '../support/project-features.ts'
+import { timedConfig } from '../support/project-timed.ts'
 import type { Counted, FromService, ServiceOrder, SharedOrder, ToService } from './orders.ts'
 
 process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'))
@@ -81,7 +82,9 @@ function countersOf({ stages }: SharedService): Counted {
   return sum
 }
 
-function testConfig(): ProjectConfig {
+/** The test project as it is released; a later one where RESCORE_TEST_RELEASE says so. */
+function testConfig(project: 'test' | 'timed'): ProjectConfig {
+  if (project === 'timed') return timedConfig
   return process.env.RESCORE_TEST_RELEASE === '2' ? SECOND_RELEASE() : projectConfig
 }
 
@@ -89,7 +92,7 @@ async function run({ url, slot, project, shared }: ServiceOrder): Promise<void> 
   const options = {
     url,
     slot,
-    config: project === 'test' ? testConfig() : await loadProject(process.cwd()),
+    config: project === 'repository' ? await loadProject(process.cwd()) : testConfig(project),
     publication: 'chaos',
     signal: stopping.signal,
     log: { info: () => undefined, warn },

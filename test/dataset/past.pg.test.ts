@@ -13,6 +13,7 @@ import { explain } from '../../src/observe/explain.ts'
 import { readStatus } from '../../src/observe/status.ts'
 import { ask, companies, ended, nextRelease } from '../backfill/setting.ts'
 import { calm, createChecker, startIn } from '../chaos/running.ts'
+import { quiet } from '../support/datasets.ts'
 import { eventually } from '../support/eventually.ts'
 import { createTestDatabase, type TestDatabase } from '../support/pg.ts'
 import { projectConfig } from '../support/project-features.ts'
@@ -143,7 +144,7 @@ test('what a service wrote is folded while it runs: verified, explained, asked f
   const made = await createDataset(
     pool,
     { name: 'joined', node, features: node.features, file, key: 'id', at: 'seen', to: folder, s3: null },
-    { signal, say: (line) => expect.fail(line) },
+    quiet,
   )
   expect(made.manifest.rows).toMatchObject({ served: 2, rejected: 1, unknown: 1, cut: 0 })
   // Once more by hand, beside the service: there is nothing left to do.

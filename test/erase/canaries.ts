@@ -124,6 +124,17 @@ export async function plantCanaries({ query }: TestDatabase): Promise<void> {
      values ('m', 'company', $1, 'insert', $2, '1', 'a', '0/0')`,
     [KEY, CANARY],
   )
+  await query(
+    `insert into rescore.feature_base (entity, key, id, steps, epoch, snap_lsn, valid_at, recorded_at)
+     values ('company', $1, 0, $2, 1, '0/0', '2020-01-01', '2020-01-01')`,
+    [KEY, JSON.stringify([{ op: 'insert', valid_at: '2020-01-01', recorded_at: '2020-01-01', values: { f: CANARY } }])],
+  )
+  await query(
+    `insert into rescore.classification_base
+       (entity, key, model, id, label, probability, model_version, artifact_hash, features_lsn, scored_at)
+     values ('company', $1, 'm', 0, $2, 0.5, '1', 'a', '0/0', '2020-01-01')`,
+    [KEY, CANARY],
+  )
   await query(`insert into rescore.computed values ('company 0123456789abcdef', $1, $2)`, [KEY, CANARY])
   await query(`insert into rescore.delivery_due (entity, key) values ('company', $1)`, [KEY])
   await query(

@@ -99,3 +99,15 @@ test('an entity that is removed leaves no violation behind', async () => {
   await harness.sweep()
   expect(await violations(db)).toEqual([])
 })
+
+test('an entity put aside for a feature that is taken out of the code comes back at the next start', async () => {
+  await using db = await createTestDatabase('expect')
+  const harness = await open(db, [expected({ max: 5, otherwise: 'quarantine' }), dealSum])
+  await harness.apply(await harness.exec('insert into app.companies values (1, 1), (2, 9)'))
+  await harness.apply(await harness.exec('update app.companies set n = 9'))
+  expect((await aside(db)).map(({ key }) => key)).toEqual(['1', '2'])
+  const without = await open(db, [dealSum])
+  await without.sweep()
+  expect([await aside(db), await violations(db)]).toEqual([[], []])
+  expect(await without.stored()).toEqual({ 1: { deal_sum: 0 }, 2: { deal_sum: 0 } })
+})

@@ -100,7 +100,7 @@ test('workers that share the stage never give the same room away twice', async (
   await Promise.all(
     workers.map(async ({ stage, mine }) => {
       for (let from = 0; from < mine.length; from += 10) {
-        const work = stage.plan(batchOf(mine.slice(from, from + 10)))
+        const work = stage.plan({ ...batchOf(mine.slice(from, from + 10)), source: { topic: 'any', partition: 0 } })
         if (work === null) throw new Error('There is something to do.')
         await inVisibleSnapshot({ pool: db.pool, signal, isShared: true }, [], (context) => stage.apply(work, context))
       }

@@ -75,7 +75,15 @@ async function differences(db: TestDatabase, features: readonly AnyFeature[]) {
   return withTransaction(db.pool, { isolation: 'repeatable read', readOnly: true }, async (client) => {
     const { epochs } = await checkDefinitions(client, graph, [])
     const epoch = epochs.get('company') ?? 0
-    const check = { client, node, models: [], knownModels: new Set<string>(), epoch, required: epoch }
+    const check = {
+      client,
+      node,
+      models: [],
+      knownModels: new Set<string>(),
+      epoch,
+      required: epoch,
+      nowMs: Date.now(),
+    }
     return (await checkKeys(check, KEYS)).found
   })
 }

@@ -53,7 +53,9 @@ test('what a plan counts is what is put aside, and verify agrees before and afte
     const catalog = await readCatalog(database.pool, compileGraph(strict))
     const company = catalog.filter(({ entity }) => entity === 'company')
     expect(company.find(({ feature }) => feature === 'visits')).toMatchObject({ violations: above })
-    for (const { rows, fresh, aside } of company) expect([rows, fresh, aside]).toEqual([24, 24 - above, above])
+    for (const { rows, fresh, stale, aside } of company) {
+      expect([rows, fresh, stale, aside]).toEqual([24, 24 - above, 0, above])
+    }
     const again = await makePlan({
       ...database,
       graph: compileGraph(strict),

@@ -21,6 +21,8 @@ export interface Harness {
   exec(sql: string, values?: unknown[]): Promise<readonly Change[]>
   /** One batch, as the runner applies it. `snapshotLsn` overrides the position read before the snapshot. */
   apply(changes: readonly Change[], snapshotLsn?: bigint): Promise<void>
+  /** The time it is from now on, milliseconds since 1970. */
+  setNow(nowMs: number): void
   /** Sweeps until nothing is left; returns how many pieces it took. */
   sweep(): Promise<number>
   /** key → feature → value. */
@@ -87,13 +89,14 @@ export async function openHarness(
   })
   await stage.deploy(db.pool)
 
+  let nowMs = 0
   const inTransaction = async <T>(work: (context: ApplyContext) => Promise<T>, snapshotLsn?: bigint): Promise<T> => {
     const client = await db.pool.connect()
     try {
       const { rows } = await client.query<{ lsn: string }>('select pg_current_wal_insert_lsn()::text as lsn')
       await client.query('begin isolation level repeatable read')
       const lsn = snapshotLsn ?? parseLsn(rows[0]?.lsn ?? '')
-      const result = await work({ client, snapshotLsn: lsn, signal: new AbortController().signal })
+      const result = await work({ client, snapshotLsn: lsn, nowMs, signal: new AbortController().signal })
       await client.query('commit')
       return result
     } catch (error) {
@@ -113,6 +116,9 @@ export async function openHarness(
   return {
     stage,
     events,
+    setNow: (to) => {
+      nowMs = to
+    },
     exec: async (sql, values) => {
       const before = await snapshot()
       const xid = await withTransaction(db.pool, {}, async (client) => {

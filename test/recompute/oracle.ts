@@ -163,7 +163,9 @@ export function expectedFeatures(node: EntityNode, rows: Rows): Readonly<Record<
     const values = new Map<AnyFeature, unknown>()
     const read = (input: AnyInput): unknown => {
       if (input.input === 'column') return own[input.column]
-      return input.input === 'aggregate' ? aggregate(rows, input, own[node.key]) : values.get(input)
+      if (input.input === 'feature') return values.get(input)
+      if (input.input === 'aggregate') return aggregate(rows, input, own[node.key])
+      throw new TypeError(`${input.input} knows the time, and this oracle has no clock.`)
     }
     for (const { feature } of node.features) {
       const inputs = Object.fromEntries(Object.entries(feature.inputs).map(([name, input]) => [name, read(input)]))

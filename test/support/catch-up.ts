@@ -14,7 +14,7 @@ export async function catchUp(
     await stage.deploy(pool)
     const piece = () =>
       withTransaction(pool, { isolation: 'repeatable read' }, (client) =>
-        stage.sweep({ client, snapshotLsn: 256n, signal }),
+        stage.sweep({ client, snapshotLsn: 256n, nowMs: 0, signal }),
       )
     while (await piece());
     await pool.query(

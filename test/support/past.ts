@@ -1,5 +1,8 @@
 /** A past written row by row, as recompute writes it: what was valid from when, and when it was written down. */
 import type { FeatureValue } from '../../src/define/index.ts'
+import type { Instant } from '../../src/history/instant.ts'
+import { type RetentionOptions, retain } from '../../src/history/retention.ts'
+import { ruleOf } from '../../src/history/rule.ts'
 import type { TestDatabase } from './pg.ts'
 
 export interface PastRow {
@@ -29,4 +32,10 @@ export async function writePast(database: TestDatabase, entity: string, rows: re
       rows.map(({ validAt, recordedAt = validAt }) => recordedAt),
     ],
   )
+}
+
+/** Keeps a month of the entity before that of `now`, and everything of all others. */
+export function applyRule({ pool }: TestDatabase, entity: string, now: Instant, more: Partial<RetentionOptions> = {}) {
+  const rule = ruleOf({ entities: { [entity]: '1 month' } }, [entity])
+  return retain({ pool, rule, now, signal: new AbortController().signal, share: 1, ...more })
 }

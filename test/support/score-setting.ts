@@ -51,7 +51,7 @@ export async function apply({ database, stage }: Setting, batch: Batch, snapshot
   const work = stage.plan(batch)
   if (work === null) throw new Error('The batch means nothing to the stage.')
   await withTransaction(database.pool, { isolation: 'repeatable read' }, (client) =>
-    stage.apply(work, { client, snapshotLsn, signal: new AbortController().signal }),
+    stage.apply(work, { client, snapshotLsn, nowMs: 0, signal: new AbortController().signal }),
   )
   stage.committed?.(work)
 }
@@ -59,7 +59,7 @@ export async function apply({ database, stage }: Setting, batch: Batch, snapshot
 export async function sweep({ database, stage }: Setting, snapshotLsn = AT): Promise<number> {
   const piece = () =>
     withTransaction(database.pool, { isolation: 'repeatable read' }, (client) =>
-      stage.sweep({ client, snapshotLsn, signal: new AbortController().signal }),
+      stage.sweep({ client, snapshotLsn, nowMs: 0, signal: new AbortController().signal }),
     )
   let pieces = 1
   while (await piece()) pieces += 1

@@ -4,10 +4,9 @@
  * Invariant: reads only, and never fails a start: a module that cannot be parsed is kept as its text, whole.
  */
 import { readFileSync, realpathSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { createRequire, stripTypeScriptTypes } from 'node:module'
 import { extname } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { transformSync } from 'amaro'
 import { analyze, type ScopeManager, type Variable } from 'eslint-scope'
 import type { Program } from 'estree'
 import { allOf, childrenOf, isTree, parseModule, type Tree } from './tree.ts'
@@ -65,7 +64,7 @@ export function resolveLocal(specifier: string, from: string): string | null {
 
 function sourceOf(url: string, text: string): string | null {
   const extension = extname(fileURLToPath(url))
-  if (extension === '.ts' || extension === '.mts') return transformSync(text, { mode: 'strip-only' }).code
+  if (extension === '.ts' || extension === '.mts') return stripTypeScriptTypes(text)
   return extension === '.js' || extension === '.mjs' ? text : null
 }
 

@@ -13,6 +13,7 @@
 import { type Client, type Pool, withTransaction } from '../../db/pool.ts'
 import { isRescoreError, type RescoreError } from '../../errors.ts'
 import { type Faults, isPlanted } from '../../faults.ts'
+import type { Clock } from '../clock.ts'
 import type { Change, Entry, Source } from '../log.ts'
 import { comparePositions, type Position } from '../position.ts'
 import type { Report, Stage } from '../stage.ts'
@@ -46,6 +47,7 @@ export interface PartitionOptions<Work> {
   readonly report: Report
   readonly visibleWithinMs?: number
   readonly faults?: Faults
+  readonly clock?: Clock | undefined
   /** Everything every partition has handled, as far as this process has heard: what was withheld until then no longer is. */
   leastHandled(): bigint
   /** Told after each commit. */
@@ -136,7 +138,7 @@ export class PartitionRunner<Work> {
   }
 
   async #apply(stage: Stage<Work>, taken: Taken, stored: PartitionPosition, signal: AbortSignal): Promise<void> {
-    const { pool, source, report, faults, visibleWithinMs } = this.#options
+    const { pool, source, report, faults, visibleWithinMs, clock } = this.#options
     const startedMs = performance.now()
     const batch = batchOf(taken, source)
     const work = taken.entries.length === 0 ? null : stage.plan(batch)
@@ -146,7 +148,8 @@ export class PartitionRunner<Work> {
     const said = isTheirs ? null : saidBy(stage, taken)
     // A hop of somebody else's, and tombstones: not worth a row written, or each write would cause the next for ever.
     if (!isTheirs && work === null && !isChanged && taken.letters.length === 0 && said === null) return
-    const snapshot = { pool, signal, isShared: true, settings: stage.settings, visibleWithinMs }
+    const { settings, isTimed } = stage
+    const snapshot = { pool, signal, isShared: true, settings, visibleWithinMs, isTimed, clock }
     let withheld: readonly Withheld[] = stored.withheld.filter(
       ({ untilLsn }) => untilLsn > this.#options.leastHandled(),
     )

@@ -12,15 +12,17 @@ import { runAsLeader } from '../../db/leader.ts'
 import { isRetriableDbError, type Pool } from '../../db/pool.ts'
 import { asError, isRescoreError } from '../../errors.ts'
 import type { Faults } from '../../faults.ts'
+import type { Clock } from '../clock.ts'
 import type { Lane } from '../lane.ts'
 import type { Source } from '../log.ts'
 import type { Report, Stage } from '../stage.ts'
+import { Turns } from '../turns.ts'
 import { readFound } from './beginning.ts'
 import { registerZstd } from './compress.ts'
 import { runConnectorProgress } from './connect-progress.ts'
 import type { PartitionHandler } from './consume.ts'
 import { runGroup } from './consume-group.ts'
-import { runLane } from './consume-lane.ts'
+import { runLanes } from './consume-lane.ts'
 import { PartitionRunner } from './consume-partition.ts'
 import { sweepsOf } from './consume-sweep.ts'
 import type { KafkaRecord, KindOf } from './decode.ts'
@@ -43,13 +45,15 @@ export interface KafkaStageOptions<Work> {
   readonly debezium?: { readonly prefix: string; readonly connect: ConnectSettings } | undefined
   /** Called for as many as are applied at once, and one for the sweeps. */
   readonly createStage: () => Stage<Work>
-  /** Given turns beside the changes, in every process. */
-  readonly lane?: Lane | undefined
+  /** Given turns beside the changes, in every process; the most urgent first. */
+  readonly lanes?: readonly Lane[] | undefined
   /** Another stage follows this one. */
   readonly isFollowed: boolean
   readonly signal: AbortSignal
   readonly report: Report
   readonly faults?: Faults | undefined
+  /** Instead of the database's. */
+  readonly clock?: Clock | undefined
   /** Partitions handled at once. Default 3. */
   readonly concurrency?: number | undefined
   /** Records of one transaction. Default 1,000. */
@@ -112,7 +116,7 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
   }
 
   async run(): Promise<void> {
-    const { kafka, group, topics, signal, url, createStage, pool, report, faults } = this.#options
+    const { kafka, group, topics, signal, url, createStage, pool, report, faults, clock } = this.#options
     const ending = new AbortController()
     const over = AbortSignal.any([signal, ending.signal])
     const sweeps = {
@@ -120,15 +124,17 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
       stage: createStage(),
       report,
       faults,
+      clock,
       onSwept: () => this.#reflector.poke(false),
     }
+    const names = [...topics.keys()]
     const parts = [
       this.#reflector.run(over),
       runAsLeader(url, `sweep ${this.#name}`, over, sweepsOf(sweeps)),
       runGroup({
         kafka,
         group,
-        topics: [...topics.keys()],
+        topics: names,
         handler: this,
         signal: over,
         onError: (error) => this.#reportError(error),
@@ -138,23 +144,16 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
         ...(this.#options.sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs: this.#options.sessionTimeoutMs }),
       }),
     ]
-    const { lane, debezium } = this.#options
-    const { settings, upstream } = sweeps.stage
-    const stage = { name: this.#name, settings }
-    if (lane !== undefined)
-      parts.push(runLane({ pool, lane, stage, waitingMs: () => this.#waitingMs(), report, faults }, over))
+    const { lanes, debezium } = this.#options
+    const { settings, upstream, isTimed } = sweeps.stage
+    if (lanes !== undefined) {
+      const stage = { name: this.#name, settings, isTimed }
+      const waitingMs = () => this.#waitingMs()
+      parts.push(runLanes({ pool, turns: new Turns(lanes), stage, waitingMs, report, faults, clock }, over))
+    }
     if (debezium !== undefined) {
-      const { onSwept: onSaid } = sweeps
-      const progress = {
-        ...debezium,
-        pool,
-        kafka,
-        stage: this.#name,
-        upstream,
-        topics: [...topics.keys()],
-        report,
-        onSaid,
-      }
+      const about = { stage: this.#name, upstream, topics: names, report, onSaid: sweeps.onSwept }
+      const progress = { ...debezium, ...about, pool, kafka }
       const work = (isLeader: AbortSignal) => runConnectorProgress(progress, isLeader)
       parts.push(runAsLeader(url, `debezium ${this.#name}`, over, work))
     }
@@ -205,7 +204,7 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
     const id = JSON.stringify(source)
     const known = this.#partitions.get(id)
     if (known !== undefined) return known
-    const { pool, topics, kindOf, report, faults } = this.#options
+    const { pool, topics, kindOf, report, faults, clock } = this.#options
     const made = new PartitionRunner<Work>({
       pool,
       stage: this.#name,
@@ -215,6 +214,7 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
       writer: this.#options.debezium === undefined ? 'rescore' : 'debezium',
       owner: this.#owner,
       report,
+      clock,
       ...(faults === undefined ? {} : { faults }),
       leastHandled: () => this.#reflector.handledLsn,
       onMoved: (isChanged) => this.#reflector.poke(isChanged),

@@ -10,6 +10,7 @@ import { Backoff, sleep } from '../../db/backoff.ts'
 import { isWorthRepeating, type Pool } from '../../db/pool.ts'
 import { asError, isRescoreError } from '../../errors.ts'
 import type { Faults } from '../../faults.ts'
+import type { Clock } from '../clock.ts'
 import type { Report, Stage } from '../stage.ts'
 import { inVisibleSnapshot } from '../visibility.ts'
 
@@ -19,6 +20,7 @@ export interface SweepOptions<Work> {
   readonly stage: Stage<Work>
   readonly report: Report
   readonly faults?: Faults | undefined
+  readonly clock?: Clock | undefined
   /** A sweep is through. */
   readonly onSwept: () => void
 }
@@ -46,7 +48,7 @@ async function runSweeps<Work>(
   place: { isMidway: boolean },
   signal: AbortSignal,
 ): Promise<void> {
-  const { pool, stage, report, faults } = options
+  const { pool, stage, report, faults, clock } = options
   let isWhole = !place.isMidway
   const backoff = new Backoff({ baseMs: 10, maxMs: 5_000 })
   // Read before the pass began; kept over failures, because the stage goes on in the same pass.
@@ -62,7 +64,7 @@ async function runSweeps<Work>(
       const startedMs = performance.now()
       place.isMidway = true
       const isMoreLeft = await inVisibleSnapshot(
-        { pool, signal, isShared: true, settings: stage.settings },
+        { pool, signal, isShared: true, settings: stage.settings, isTimed: stage.isTimed, clock },
         [],
         async (context) => {
           const left = await stage.sweep(context)

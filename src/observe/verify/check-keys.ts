@@ -9,6 +9,7 @@ import type { EntityNode } from '../../graph/graph.ts'
 import { checkFeatures, checkQuarantine } from './check-features.ts'
 import { checkFeatureHistory, FeatureFold } from './check-history.ts'
 import { checkScore, checkScoreHistory, checkUnknownModels, ScoreFold } from './check-scores.ts'
+import { checkTimers, type Timers, timedFeatures, trueAt, trueUntil } from './check-timers.ts'
 import { computeEntity, type FeatureValues } from './compute.ts'
 import type { Difference } from './difference.ts'
 import { checkViolations } from './expect.ts'
@@ -27,6 +28,8 @@ export interface KeyCheck {
   readonly knownModels: ReadonlySet<string>
   /** In which a feature of the entity last changed. */
   readonly epoch: number
+  /** Whole milliseconds since 1970, of the database's clock. */
+  readonly nowMs: number
   /** Rows from here to `epoch` wait for a backfill: known to be stale, so not compared. */
   readonly required: number
 }
@@ -39,8 +42,10 @@ export interface KeysChecked {
 }
 
 const HISTORY_PIECE = 2_000
+const NO_TIMERS: Timers = new Map()
 
-async function readSubjects({ client, node }: KeyCheck, keys: readonly string[]): Promise<readonly Subject[]> {
+async function readSubjects(check: KeyCheck, keys: readonly string[]): Promise<readonly Subject[]> {
+  const { client, node, nowMs } = check
   const { table } = node.entity
   const { kind } = columnOf(table, node.key)
   const byKey = (rows: readonly Row[], column: string) =>
@@ -57,22 +62,45 @@ async function readSubjects({ client, node }: KeyCheck, keys: readonly string[])
   const quarantine = byKey(aside.rows, 'key')
   const broken = await client.query<Row>('select * from rescore.violation where entity = $1 and key = any($2)', about)
   const violations = Map.groupBy(broken.rows, (row) => String(row.key))
+  const timers = await readTimers(check, keys)
+  const isTimed = timedFeatures(node).size > 0
   const reached = await walkAll(client, node, [...own.keys()])
   return keys.map((key) => {
     const row = own.get(key)
     const features = stored.get(key) ?? null
     const theirs = new Map((violations.get(key) ?? []).map((each) => [String(each.feature), each]))
     const rowsAt = (path: readonly Hop[]) => reached.get(path)?.get(key) ?? []
+    const due = timers.get(key) ?? NO_TIMERS
+    const outcomeAt = (instantOf: typeof trueAt, given: FeatureValues | null) => {
+      if (row === undefined) return null
+      const known = { key, own: row, stored: features, reached: rowsAt, given, violations: theirs }
+      return computeEntity(node, { ...known, instantOf: (feature) => instantOf(due, feature, nowMs) })
+    }
+    const outcome = outcomeAt(trueAt, null)
     return {
       node,
       key,
-      outcome: row === undefined ? null : computeEntity(node, row, features, rowsAt, theirs),
+      outcome,
+      // Other features are as they are now: who reads one is woken by it.
+      later: isTimed && outcome?.kind === 'computed' ? outcomeAt(trueUntil, outcome.vouched) : null,
+      timers: due,
       features,
       classifications: new Map((classifications.get(key) ?? []).map((each) => [String(each.model), each])),
       quarantine: quarantine.get(key) ?? null,
       violations: theirs,
     }
   })
+}
+
+/** By key. */
+async function readTimers({ client, node }: KeyCheck, keys: readonly string[]): Promise<ReadonlyMap<string, Timers>> {
+  const { rows } = await client.query<{ key: string; feature: string; due: number }>(
+    `select key, feature, (extract(epoch from due_at) * 1000)::float8 as due from rescore.timer
+     where entity = $1 and key = any($2)`,
+    [node.entity.name, keys],
+  )
+  const byKey = Map.groupBy(rows, ({ key }) => key)
+  return new Map([...byKey].map(([key, timers]) => [key, new Map(timers.map(({ feature, due }) => [feature, due]))]))
 }
 
 async function walkAll(
@@ -165,6 +193,7 @@ export async function checkKeys(check: KeyCheck, keys: readonly string[]): Promi
     ...checkViolations(subject),
     ...checkFeatures(subject, check.epoch),
     ...checkFeatureHistory(subject, features(subject.key)),
+    ...checkTimers(subject),
     ...checkUnknownModels(subject, check.knownModels),
   ])
   for (const loaded of check.models) found.push(...(await checkModel(loaded, subjects, scores)))

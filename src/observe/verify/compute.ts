@@ -6,10 +6,11 @@
  * breaks a rule that holds it back (expect.ts).
  */
 import type { AnyFeature, AnyInput, Equality, FeatureType, FeatureValue, Hop } from '../../define/index.ts'
-import { columnOf } from '../../define/index.ts'
+import { columnOf, latenessMs } from '../../define/index.ts'
 import type { EntityNode } from '../../graph/graph.ts'
 import { aggregate } from './aggregate.ts'
 import { type Verdict, verdictOf } from './expect.ts'
+import { daysSinceOf, periodOf, rowsInTime } from './time.ts'
 import { type Row, toValue } from './values.ts'
 
 /** Every declared feature by name, or the first one (in graph order) that has no value and why. */
@@ -73,31 +74,47 @@ function run(feature: AnyFeature, inputs: Readonly<Record<string, unknown>>): un
   }
 }
 
-/**
- * @param own the entity's own row
- * @param stored its feature row, if there is one
- * @param reached rows of the entity at the end of a path
- */
-export function computeEntity(
-  node: EntityNode,
-  own: Row,
-  stored: Row | null,
-  reached: (path: readonly Hop[]) => readonly Row[],
-  violations: ReadonlyMap<string, Row> = new Map(),
-): Outcome {
+/** All that is known of one entity. */
+export interface Known {
+  /** Text form. */
+  readonly key: string
+  /** The entity's own row. */
+  readonly own: Row
+  /** Its feature row, if there is one. */
+  readonly stored: Row | null
+  /** Its rows at the end of a path. */
+  reached(path: readonly Hop[]): readonly Row[]
+  /** The instant at which a feature's stored value is to be true, whole milliseconds since 1970. */
+  instantOf(feature: string): number
+  /** What readers of features get; null: what is computed here. */
+  readonly given: FeatureValues | null
+  /** Rows of rescore.violation, by feature. */
+  readonly violations: ReadonlyMap<string, Row>
+}
+
+export function computeEntity(node: EntityNode, known: Known): Outcome {
+  const { key, own, stored, reached, instantOf, given, violations } = known
   const verdicts = new Map<string, Verdict>()
   const fresh = new Map<string, FeatureValue>()
   const vouched = new Map<string, FeatureValue>()
 
-  const inputValue = (input: AnyInput): unknown => {
+  const clockOf = (reader: AnyFeature, slackMs: number) =>
+    instantOf(reader.name) - latenessMs(node.entity.name, key, slackMs)
+
+  const inputValue = (reader: AnyFeature, input: AnyInput): unknown => {
     if (input.input === 'column') return toValue(columnOf(input.table, input.column).kind, own[input.column])
-    if (input.input === 'aggregate') return aggregate(input, reached(input.path))
+    if (input.input === 'aggregate') {
+      return aggregate(input, rowsInTime(input, reached(input.path), clockOf(reader, input.window?.slackMs ?? 0)))
+    }
+    if (input.input === 'days-since') return daysSinceOf(input, own, clockOf(reader, input.slackMs))
+    if (input.input === 'period') return periodOf(input, clockOf(reader, input.slackMs))
+    if (given !== null) return given.get(input.name)
     if (!fresh.has(input.name)) compute(input)
     return vouched.get(input.name)
   }
 
   const compute = (feature: AnyFeature): void => {
-    const inputs = Object.entries(feature.inputs).map(([alias, input]) => [alias, inputValue(input)] as const)
+    const inputs = Object.entries(feature.inputs).map(([alias, input]) => [alias, inputValue(feature, input)] as const)
     const value = checked(feature.type, run(feature, Object.fromEntries(inputs)))
     const kept = stored === null ? null : storedValue(feature.type, stored[feature.name])
     const verdict = verdictOf(feature, value, kept, stored !== null, violations.get(feature.name) ?? null)

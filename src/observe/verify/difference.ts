@@ -22,6 +22,8 @@ export const DIFFERENCE_KINDS = [
   'provenance',
   /** History does not lead to what is stored. */
   'history',
+  /** A feature that knows the time is not woken when it changes: no timer, a late one, one that does not fire; or one of nothing. */
+  'timer',
   /** Kept aside without a reason, not kept aside with one, or for another reason. */
   'quarantine',
   /** A value that breaks a rule is not kept as such, or one is that does not. */

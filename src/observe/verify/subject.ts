@@ -10,6 +10,10 @@ export interface Subject {
   readonly key: string
   /** Null when the entity's own row does not exist. */
   readonly outcome: Outcome | null
+  /** As it will be just before its timers are due; null where nothing of it knows the time. */
+  readonly later: Outcome | null
+  /** Feature name to the instant it is due, milliseconds since 1970. */
+  readonly timers: ReadonlyMap<string, number>
   readonly features: Row | null
   /** Model name to row. */
   readonly classifications: ReadonlyMap<string, Row>

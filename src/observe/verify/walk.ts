@@ -29,6 +29,7 @@ export async function* walkKeys(
     union select key from rescore.classification where entity = $1
     union select key from rescore.quarantine where entity = $1
     union select key from rescore.violation where entity = $1
+    union select key from rescore.timer where entity = $1
     union select key from rescore.feature_past where entity = $1
     union select key from rescore.classification_past where entity = $1`
   const gone = `select key from (${derived}) d where not exists (select from ${table} e where e.${key}::text = d.key)`

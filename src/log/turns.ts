@@ -1,0 +1,43 @@
+/**
+ * Which of a stage's lanes has the next turn.
+ *
+ * Invariants: the first that is due goes first; where one of them is always due, those behind it get a turn every so
+ * often. While stale rows are caught up on, only lanes that are urgent have turns.
+ */
+import type { InTransaction, Lane } from './lane.ts'
+
+/** Turns of lanes in front, in a row, while one behind them is due. */
+const IN_A_ROW = 8
+
+export class Turns {
+  readonly #lanes: readonly Lane[]
+  #inARow = 0
+
+  /** @param lanes the most urgent first */
+  constructor(lanes: readonly Lane[]) {
+    this.#lanes = lanes
+  }
+
+  /** Milliseconds until one of them wants a turn; 0: now; infinite where there is none. */
+  dueInMs(isSweeping = false): number {
+    return Math.min(...this.#among(isSweeping).map((lane) => lane.dueInMs()))
+  }
+
+  /** At most one piece of work. @throws errors worth repeating */
+  async step(inTransaction: InTransaction, isSweeping = false): Promise<void> {
+    const due = this.#among(isSweeping).filter((lane) => lane.dueInMs() === 0)
+    const isLastDue = this.#inARow >= IN_A_ROW
+    const next = isLastDue ? due.at(-1) : due[0]
+    this.#inARow = due.length > 1 && !isLastDue ? this.#inARow + 1 : 0
+    await next?.step(inTransaction)
+  }
+
+  /** `listener` is called whenever a lane wants its turn earlier than it had said. */
+  onSooner(listener: () => void): void {
+    for (const lane of this.#lanes) lane.onSooner?.(listener)
+  }
+
+  #among(isSweeping: boolean): readonly Lane[] {
+    return isSweeping ? this.#lanes.filter(({ isUrgent }) => isUrgent === true) : this.#lanes
+  }
+}
