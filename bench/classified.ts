@@ -60,7 +60,8 @@ export async function watchClassified(pool: Pool, url: string, beside = false): 
   listener.on('notification', ({ channel, payload = '' }) => {
     const atMs = performance.now()
     if (channel === COMPUTED) computed.set(payload, atMs)
-    else {
+    // A score that a backfill has moved before the change came to be computed is not what is waited for.
+    else if (!beside || computed.has(payload)) {
       waiting.get(payload)?.(atMs)
       waiting.delete(payload)
     }

@@ -26,7 +26,14 @@ async function planned(replay: Replay, { name, refuses, config, ...release }: Re
   const { added = [], changed = [], readers = [], removed = [], models = [] } = release
   const [plan] = (await replay.plan(config)).entities
   if (plan === undefined) throw new Error(`${name}: the plan is empty.`)
-  expect(plan, name).toMatchObject({ added, changed, readers, removed, edited: [], affectedModels: models })
+  expect({ ...plan, added: plan.added.toSorted() }, name).toMatchObject({
+    added,
+    changed,
+    readers,
+    removed,
+    edited: [],
+    affectedModels: models,
+  })
   expect(plan.stale.isExact, name).toBe(true)
   expect(plan.needsApproval, name).toBe(added.length + changed.length > 0)
   expect((plan.sample?.failed ?? 0) > 0, name).toBe(refuses !== undefined)
