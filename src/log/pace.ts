@@ -2,9 +2,14 @@
  * How many entities a piece has, so that a change that comes meanwhile waits for it no longer than it would for a
  * neighbour.
  *
- * Invariant: from 1 to MAX; it grows by at most half and halves at once, so one slow piece is not followed by another.
+ * Invariant: from LEAST to MAX; it grows by at most half and halves at once, so one slow piece is not followed by another.
  */
 const FIRST = 25
+/**
+ * Below it a piece is what a transaction costs by itself, round trips and the flush of its commit: on a slow disk, or a
+ * server that is far away, smaller ones would take as long and get nothing done.
+ */
+const LEAST = 10
 const MAX = 1_000
 
 /** A change waits half of it on average. */
@@ -24,6 +29,6 @@ export class Pace {
     // A small piece that was quick says nothing of a large one.
     if (fitting > this.#size && entities < this.#size) return
     const wanted = fitting < this.#size ? Math.max(fitting, this.#size / 2) : Math.min(fitting, most)
-    this.#size = Math.min(MAX, Math.max(1, Math.round(wanted)))
+    this.#size = Math.min(MAX, Math.max(LEAST, Math.round(wanted)))
   }
 }
