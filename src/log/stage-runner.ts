@@ -3,9 +3,8 @@
  *
  * Invariants. The position moves by compare-and-set in the transaction of the effects: a batch is applied once however
  * often it arrives, and a position moved by another process stops this one. A batch is applied only in a snapshot in
- * which all its transactions are visible (visibility.ts). The reflected position never moves while stale rows are being
- * swept (reflected.ts). After any failure the position is read again: it alone says whether a commit whose answer was
- * lost has happened.
+ * which all its transactions are visible (visibility.ts). The reflected position stands still while stale rows are swept
+ * (reflected.ts). After any failure the position is read again: it alone says whether a commit without an answer happened.
  */
 import { Backoff } from '../db/backoff.ts'
 import { isWorthRepeating, type Pool } from '../db/pool.ts'

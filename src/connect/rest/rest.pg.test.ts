@@ -1,79 +1,8 @@
 /** Declared feeds, lookups, batches and conditional requests, against a small source over HTTP and a real database. */
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { createTestDatabase } from '../../../test/support/pg.ts'
-import { type FixtureAnswer, type FixtureRequest, startFixtureServer } from '../../conformance/fixture-server.ts'
-import {
-  bigint,
-  type Connector,
-  defineConnector,
-  defineTable,
-  json,
-  type RestSpec,
-  rest,
-  text,
-} from '../../define/index.ts'
-import { BudgetBook } from '../budget.ts'
+import { crm, domains, openRegister, units } from '../../../test/support/rest-register.ts'
 import { readContext } from '../context.ts'
-import type { RunConnectorOptions } from '../options.ts'
-import { runPass } from '../pass.ts'
-import { prepareConnector } from '../runner.ts'
-import { streamOf } from '../streams.ts'
-
-const units = defineTable({
-  name: 'reg.units',
-  key: 'nr',
-  columns: { nr: bigint().notNull(), name: text(), raw: json() },
-})
-const domains = defineTable({
-  name: 'reg.domains',
-  key: 'domain',
-  columns: { domain: text().notNull(), since: text() },
-})
-const crm = defineTable({ name: 'reg.crm', key: 'id', columns: { id: bigint().notNull(), website: text() } })
-
-async function setUp(spec: RestSpec, answer: (request: FixtureRequest) => FixtureAnswer) {
-  const database = await createTestDatabase('rest')
-  const calls: string[] = []
-  const server = await startFixtureServer((request) => {
-    calls.push(`${request.path}${request.headers['if-none-match'] === undefined ? '' : ' if changed'}`)
-    return answer(request)
-  })
-  let now = Date.UTC(2026, 0, 1)
-  const connector: Connector = defineConnector({
-    name: 'reg',
-    http: { baseUrl: server.url },
-    budgets: [{ key: 'reg', calls: 1_000, perMs: 1_000, concurrency: 4 }],
-    streams: [rest(spec)],
-  })
-  const log = { info: () => undefined, warn: () => undefined }
-  const clock = { now: () => now }
-  const run: RunConnectorOptions = { pool: database.pool, connector, signal: new AbortController().signal, log, clock }
-  await prepareConnector(run)
-  const [stream] = connector.streams
-  if (stream === undefined) throw new Error('no stream')
-  const book = new BudgetBook()
-  const rows = async (sql: string) => (await database.query(sql)).rows
-  return {
-    rows,
-    run,
-    stream: streamOf(stream),
-    book,
-    pass: async () => {
-      calls.length = 0
-      await runPass(run, stream, book)
-      return [...calls]
-    },
-    advance: (ms: number) => {
-      now += ms
-    },
-    query: database.query,
-    async [Symbol.asyncDispose]() {
-      await server[Symbol.asyncDispose]()
-      await database[Symbol.asyncDispose]()
-    },
-  }
-}
 
 describe('a change feed', () => {
   test('is read from where it was left; what it names is read once as it is now, what is gone is deleted', async () => {
@@ -82,7 +11,7 @@ describe('a change feed', () => {
       ['2', { nr: 2, name: 'Two' }],
     ])
     let feed = [1, 2, 1].map((nr, at) => ({ id: at + 1, nr, gone: false }))
-    await using at = await setUp(
+    await using at = await openRegister(
       {
         table: units,
         feed: {
@@ -116,7 +45,7 @@ describe('a change feed', () => {
 
   test('reads in batches, and halves one that is refused until the record that cannot be answered stands alone', async () => {
     const feed = Array.from({ length: 8 }, (_, at) => ({ id: at + 1, nr: at + 1 }))
-    await using at = await setUp(
+    await using at = await openRegister(
       {
         table: units,
         feed: { path: '/updates', query: (position) => ({ after: position }), id: 'nr', position: 'id' },
@@ -140,7 +69,7 @@ describe('a change feed', () => {
 describe('a lookup', () => {
   test('asks once for each value of the column, again when the answer is old, and only if it has changed', async () => {
     const known = new Map([['a.example', 'v1']])
-    await using at = await setUp(
+    await using at = await openRegister(
       {
         table: domains,
         lookup: {
@@ -180,7 +109,7 @@ describe('a lookup', () => {
 })
 
 test('a lookup keeps what the source knows nothing of, takes only records that are meant, and sets refusals aside', async () => {
-  await using at = await setUp(
+  await using at = await openRegister(
     {
       table: domains,
       lookup: {
@@ -212,7 +141,7 @@ test('a lookup keeps what the source knows nothing of, takes only records that a
 describe('a list', () => {
   test('of one page is read again only when its ETag says so, and nothing is taken for gone by a "not changed"', async () => {
     let version = 1
-    await using at = await setUp(
+    await using at = await openRegister(
       { table: units, list: { path: '/all' }, sweep: { everyMs: 0 }, conditional: true },
       ({ headers }) => {
         if (headers['if-none-match'] === `"${version}"`) return { status: 304 }
@@ -233,7 +162,7 @@ describe('a list', () => {
 
   test('that has suddenly become short deletes nothing and says so; as much as may go, goes', async () => {
     let listed = 100
-    await using at = await setUp(
+    await using at = await openRegister(
       { table: units, list: { path: '/all' }, sweep: { everyMs: 0, mayRemove: 0.3 } },
       () => ({
         body: Array.from({ length: listed }, (_, nr) => ({ nr, name: 'x' })),
@@ -252,7 +181,7 @@ describe('a list', () => {
   })
 
   test('its records can be read by key, as a webhook or a replay asks for them', async () => {
-    await using at = await setUp(
+    await using at = await openRegister(
       { table: units, list: { path: '/all', idsOnly: true }, one: { path: (id) => `/units/${id}` } },
       ({ path }) =>
         path === '/all' ? { body: [1, 2] } : path === '/units/2' ? { status: 410 } : { body: { nr: 1, name: 'One' } },

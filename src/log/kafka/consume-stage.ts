@@ -119,14 +119,8 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
     const { kafka, group, topics, signal, url, createStage, pool, report, faults, clock } = this.#options
     const ending = new AbortController()
     const over = AbortSignal.any([signal, ending.signal])
-    const sweeps = {
-      pool,
-      stage: createStage(),
-      report,
-      faults,
-      clock,
-      onSwept: () => this.#reflector.poke(false),
-    }
+    const onSwept = () => this.#reflector.poke(false)
+    const sweeps = { pool, stage: createStage(), report, faults, clock, onSwept }
     const names = [...topics.keys()]
     const parts = [
       this.#reflector.run(over),
@@ -152,7 +146,7 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
       parts.push(runLanes({ pool, turns: new Turns(lanes), stage, waitingMs, report, faults, clock }, over))
     }
     if (debezium !== undefined) {
-      const about = { stage: this.#name, upstream, topics: names, report, onSaid: sweeps.onSwept }
+      const about = { stage: this.#name, upstream, topics: names, report, onSaid: onSwept }
       const progress = { ...debezium, ...about, pool, kafka }
       const work = (isLeader: AbortSignal) => runConnectorProgress(progress, isLeader)
       parts.push(runAsLeader(url, `debezium ${this.#name}`, over, work))
