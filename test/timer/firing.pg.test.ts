@@ -141,7 +141,7 @@ test('history says what the time did, from its instant on, and nothing where not
   expect(moves[0]).toMatchObject({
     validAt: '2024-06-01T10:30:00.000000Z',
     moves: [{ feature: 'visits', from: 1, to: 0 }],
-    times: expect.arrayContaining([{ feature: 'visits', at: '2024-06-01T10:30:00.000000Z' }]),
+    causes: expect.arrayContaining([{ op: 'time', feature: 'visits', atMs: at('2024-06-01T10:30:00Z') }]),
   })
   expect(await timers(database)).toEqual([])
   const [row] = (await database.query('select source_at::text, source_lsn from rescore.features_person')).rows

@@ -119,14 +119,8 @@ class KafkaStage<Work> implements PartitionHandler, StageBacklog {
     const { kafka, group, topics, signal, url, createStage, pool, report, faults, clock } = this.#options
     const ending = new AbortController()
     const over = AbortSignal.any([signal, ending.signal])
-    const sweeps = {
-      pool,
-      stage: createStage(),
-      report,
-      faults,
-      clock,
-      onSwept: () => this.#reflector.poke(false),
-    }
+    const onSwept = () => this.#reflector.poke(false)
+    const sweeps = { pool, stage: createStage(), report, faults, clock, onSwept }
     const names = [...topics.keys()]
     const parts = [
       this.#reflector.run(over),
