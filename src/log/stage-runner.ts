@@ -34,10 +34,9 @@ export interface StageRunnerOptions<Work> {
   readonly stage: Stage<Work>
   readonly signal: AbortSignal
   readonly report: Report
-  /** Given turns while no change waits, the most urgent first; while something is swept, those that are urgent. */
+  /** Given turns while no change waits, the most urgent first; during a sweep only urgent ones. */
   readonly lanes?: readonly Lane[]
   readonly maxEntries?: number
-  /** How long to wait for a transaction of a batch to become visible before that is reported. */
   readonly visibleWithinMs?: number
   /** Named points where crash tests kill the process. */
   readonly faults?: { hit(name: string): Promise<void> | void }
@@ -70,8 +69,8 @@ class StageRunner<Work> {
 
   constructor(options: StageRunnerOptions<Work>) {
     this.#options = options
-    const { pool, signal, visibleWithinMs, stage, clock } = options
-    this.#snapshot = { pool, signal, visibleWithinMs, settings: stage.settings, isTimed: stage.isTimed, clock }
+    const { settings, isTimed } = options.stage
+    this.#snapshot = { ...options, settings, isTimed }
     this.#turns = new Turns(options.lanes ?? [])
     this.#reflected = new ReflectedPosition(options.stage.upstream)
   }
@@ -244,7 +243,7 @@ class StageRunner<Work> {
 const codeOf = (error: unknown) =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'UNEXPECTED'
 
-/** Runs until the signal aborts. @throws the first error that is not worth repeating */
+/** Until the signal aborts. @throws the first error that is not worth repeating */
 export function runStage<Work>(options: StageRunnerOptions<Work>): Promise<void> {
   return new StageRunner(options).run()
 }

@@ -63,22 +63,14 @@ class Recompute implements RecomputeStage {
   readonly isTimed: boolean
   readonly timedEntities: readonly string[]
   readonly counters = zero()
-  readonly #graph: Graph
-  readonly #report: Report
-  readonly #approveAbove: number
-  readonly #isRollback: boolean
+  readonly #options: RecomputeStageOptions
   readonly #engines: ReadonlyMap<string, Engine>
   readonly #sweeper: Sweeper
-  readonly #onTimer: RecomputeStageOptions['onTimer']
   #hasMadeStale = false
 
   constructor(options: RecomputeStageOptions) {
-    const { graph, report, strict, approveAbove = APPROVE_ABOVE, isRollback = false, tally, onTimer } = options
-    this.#isRollback = isRollback
-    this.#onTimer = onTimer
-    this.#approveAbove = approveAbove
-    this.#graph = graph
-    this.#report = report
+    const { graph, strict, tally } = options
+    this.#options = options
     this.#engines = new Map(
       [...graph.entities].map(([name, node]) => [name, new Engine(node, strict, tally?.of(name) ?? null)]),
     )
@@ -89,17 +81,17 @@ class Recompute implements RecomputeStage {
 
   deploy(pool: Pool): Promise<void> {
     const programs = [...this.#engines.values()].map(({ program }) => program)
-    const options = { approveAbove: this.#approveAbove, isRollback: this.#isRollback }
-    return deployFeatures(pool, this.#graph, programs, this.#report, options)
+    const { approveAbove = APPROVE_ABOVE, isRollback = false } = this.#options
+    return deployFeatures(pool, this.#options.graph, programs, this.#options.report, { approveAbove, isRollback })
   }
 
   async admit({ client }: ApplyContext): Promise<void> {
     await shareDefinitions(client)
-    await readEpochs(client, this.#graph)
+    await readEpochs(client, this.#options.graph)
   }
 
   plan(batch: Batch): RecomputeWork | null {
-    const plan = planAffected(this.#graph, batch)
+    const plan = planAffected(this.#options.graph, batch)
     return plan === null ? null : { plan, events: [], counters: zero() }
   }
 
@@ -110,14 +102,14 @@ class Recompute implements RecomputeStage {
     work.counters = zero()
     await resolveTraces(context.client, plan)
     await this.#leaveToSweep(context.client, plan)
-    const epochs = await readEpochs(context.client, this.#graph)
+    const epochs = await readEpochs(context.client, this.#options.graph)
     const tasks: [Engine, Task][] = []
     for (const [entity, engine] of this.#engines) {
       const keys = plan.affected.get(entity)
       const entityEpochs = epochs.get(entity)
       if (keys === undefined || entityEpochs === undefined) continue
       const onWritten = (outcome: Outcome) => this.#note(work, entity, outcome)
-      const run = { context, epochs: entityEpochs, counters: work.counters, onWritten, onTimer: this.#onTimer }
+      const run = { context, epochs: entityEpochs, counters: work.counters, onWritten, onTimer: this.#options.onTimer }
       tasks.push([engine, await engine.begin(run, keys)])
     }
     try {
@@ -129,14 +121,12 @@ class Recompute implements RecomputeStage {
   }
 
   async recompute(context: ApplyContext, { entity, keys, features, isForced, job }: AskedEntities): Promise<AskedDone> {
-    const engine = this.#engines.get(entity)
-    const epochs = (await this.#epochs(context)).get(entity)
-    if (engine === undefined || epochs === undefined) throw unknownEntity(entity)
+    const { engine, epochs } = await this.#admitted(context, entity)
     const asked = { bits: askedBits(engine.program, features), isForced }
     const counters = zero()
     const outcomes: Outcome[] = []
     const onOutcomes = (found: readonly Outcome[]) => void outcomes.push(...found)
-    const run = { context, epochs, counters, asked, job, onOutcomes, onTimer: this.#onTimer }
+    const run = { context, epochs, counters, asked, job, onOutcomes, onTimer: this.#options.onTimer }
     await engine.recompute(await engine.begin(run, new Map(keys.map((key) => [key, null]))))
     this.counters.computed += counters.computed
     this.#count(counters)
@@ -144,15 +134,21 @@ class Recompute implements RecomputeStage {
   }
 
   async fire(context: ApplyContext, entity: string, limit: number): Promise<Fired | null> {
-    const engine = this.#engines.get(entity)
-    const epochs = (await this.#epochs(context)).get(entity)
-    if (engine === undefined || epochs === undefined) throw unknownEntity(entity)
+    const { engine, epochs } = await this.#admitted(context, entity)
     const work: Outcomes = { events: [], counters: zero() }
     const onWritten = (outcome: Outcome) => this.#note(work, entity, outcome)
-    const run = { context, epochs, counters: work.counters, onWritten, onTimer: this.#onTimer }
+    const run = { context, epochs, counters: work.counters, onWritten, onTimer: this.#options.onTimer }
     const fired = await fireTimers(engine, run, limit)
     this.counters.computed += work.counters.computed
     return fired === null ? null : { ...fired, work }
+  }
+
+  /** For work that no batch brings. */
+  async #admitted(context: ApplyContext, entity: string) {
+    const engine = this.#engines.get(entity)
+    const epochs = (await this.#epochs(context)).get(entity)
+    if (engine === undefined || epochs === undefined) throw unknownEntity(entity)
+    return { engine, epochs }
   }
 
   looksBeyond({ plan }: RecomputeWork): boolean {
@@ -161,7 +157,7 @@ class Recompute implements RecomputeStage {
 
   committed(work: Outcomes): void {
     this.#count(work.counters)
-    for (const event of work.events) this.#report(event)
+    for (const event of work.events) this.#options.report(event)
   }
 
   sweepNeeded(): boolean {
@@ -180,7 +176,7 @@ class Recompute implements RecomputeStage {
         if (entityEpochs === undefined) return
         const entities = new Map<string, Dirty | null>(keys.map((key) => [key, null]))
         const engine = this.#engines.get(name)
-        const run = { context, epochs: entityEpochs, counters, onTimer: this.#onTimer }
+        const run = { context, epochs: entityEpochs, counters, onTimer: this.#options.onTimer }
         await engine?.recompute(await engine.begin(run, entities))
       },
     )
@@ -192,14 +188,14 @@ class Recompute implements RecomputeStage {
   /** Of a transaction that handles no batch, and so was not admitted. */
   async #epochs({ client, isShared = false }: ApplyContext): Promise<ReadonlyMap<string, EntityEpochs>> {
     if (isShared) await shareDefinitions(client)
-    return readEpochs(client, this.#graph)
+    return readEpochs(client, this.#options.graph)
   }
 
   /** Truncated tables, and entities too many for one transaction. */
   async #leaveToSweep(client: Client, plan: Plan): Promise<void> {
     const stale = new Map<string, bigint>()
     for (const table of plan.truncated) {
-      for (const { entity, bits } of this.#graph.readers.get(table) ?? []) {
+      for (const { entity, bits } of this.#options.graph.readers.get(table) ?? []) {
         stale.set(entity, (stale.get(entity) ?? 0n) | mask(bits))
       }
     }

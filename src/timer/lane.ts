@@ -27,6 +27,8 @@ export interface TimerLaneOptions {
 const LOOK_EVERY_MS = 250
 /** Every timer that is due is in somebody's hand. */
 const LOOK_AGAIN_MS = 25
+/** A piece has the costs of a transaction however few it takes: smaller ones would only be late. */
+const LEAST = 200
 
 interface Look {
   readonly nowMs: number
@@ -99,7 +101,7 @@ export class TimerLane implements Lane {
   async #fire(entity: string, inTransaction: InTransaction): Promise<boolean> {
     const { stage, report } = this.#options
     const startedMs = performance.now()
-    const fired = await inTransaction((context) => stage.fire(context, entity, this.#pace.size))
+    const fired = await inTransaction((context) => stage.fire(context, entity, Math.max(LEAST, this.#pace.size)))
     if (fired === null) return false
     this.#pace.note(fired.timers, performance.now() - startedMs)
     stage.committed?.(fired.work)
