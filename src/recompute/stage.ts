@@ -7,9 +7,8 @@
  * instead, and the sweep catches up in bounded pieces while the reflected position stands still.
  */
 import type { Client, Pool } from '../db/pool.ts'
-import type { Graph } from '../graph/graph.ts'
 import type { Batch } from '../log/log.ts'
-import type { ApplyContext, Report, Stage } from '../log/stage.ts'
+import type { ApplyContext, Stage } from '../log/stage.ts'
 import { type Dirty, mask, type Plan, planAffected } from './affected.ts'
 import { type AskedDone, type AskedEntities, askedBits, doneOf, unknownEntity } from './asked.ts'
 import { shareDefinitions } from './definitions-lock.ts'
