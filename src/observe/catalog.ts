@@ -11,7 +11,22 @@ import { lineageOf } from '../graph/lineage.ts'
 import { type FeatureFigures, readFeatureFigures } from './feature-figures.ts'
 import { countViolations } from './violations.ts'
 
-export interface CatalogEntry {
+/** As they are stored; of a feature that is not deployed all is null or none. */
+type Stored = Pick<
+  FeatureFigures,
+  | 'backfill'
+  | 'rows'
+  | 'fresh'
+  | 'stale'
+  | 'isExact'
+  | 'aside'
+  | 'freshnessSeconds'
+  | 'nullRate'
+  | 'isNullRateExact'
+  | 'computed'
+>
+
+export interface CatalogEntry extends Stored {
   readonly entity: string
   readonly feature: string
   readonly description: string
@@ -21,26 +36,8 @@ export interface CatalogEntry {
   readonly deployedVersion: number | null
   /** Other code under the deployed version: nobody has answered for it, or somebody has said that it is equivalent. */
   readonly edit: 'none' | 'unanswered' | 'equivalent'
-  /** The backfill that its stale values wait for. */
-  readonly backfill: bigint | null
   readonly reads: readonly string[]
   readonly readBy: readonly string[]
-  /** Stored rows; null: not known. */
-  readonly rows: number | null
-  /** Of them, computed under its present definition, and still to be; those of entities put aside are neither. */
-  readonly fresh: number | null
-  readonly stale: number | null
-  /** false: the three above are estimates from a sample. */
-  readonly isExact: boolean
-  /** Entities put aside. */
-  readonly aside: number | null
-  /** Age of the oldest change or definition its values do not reflect yet; null: nobody runs that could say. */
-  readonly freshnessSeconds: number | null
-  /** Share of stored values that are null, 0 to 1. */
-  readonly nullRate: number | null
-  /** false: from a sample. */
-  readonly isNullRateExact: boolean
-  readonly computed: number
   /** Share of computations that did not move the value, 0 to 1; null: never computed. */
   readonly cutOffRatio: number | null
   readonly expect: Expectation | null
