@@ -14,14 +14,11 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 const MAJOR = 24
 /**
  * V8 lets young objects take 64 MB twice over before it collects them; with 16 the service's peak is 110 MB lower for a
- * few per cent more processor time. kafkajs sets a timer into the past on every connection, which is harmless.
+ * few per cent more processor time.
  */
-const FLAGS = [
-  '--max-semi-space-size=16',
-  '--disable-warning=TimeoutNegativeWarning',
-  // Of stripTypeScriptTypes (src/graph/code): what Node itself runs the project with.
-  '--disable-warning=ExperimentalWarning',
-]
+const FLAGS = ['--max-semi-space-size=16']
+/** kafkajs sets a timer into the past on every connection; what Node runs the project with (src/graph/code) it calls experimental. */
+const HARMLESS = ['TimeoutNegativeWarning', 'ExperimentalWarning']
 const folder = dirname(dirname(fileURLToPath(import.meta.url)))
 
 /** The TypeScript in a clone, the compiled program in a package. */
@@ -52,7 +49,8 @@ function refuse(text, code) {
 
 function handOver(node, program) {
   const watcher = pathToFileURL(join(folder, 'bin', 'end-with-parent.js')).href
-  const child = spawn(node, [...FLAGS, '--import', watcher, program, ...process.argv.slice(2)], {
+  const flags = [...FLAGS, ...HARMLESS.map((name) => `--disable-warning=${name}`)]
+  const child = spawn(node, [...flags, '--import', watcher, program, ...process.argv.slice(2)], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
   })
   // A terminal sends Ctrl-C to both processes; the program takes the two for one press.
@@ -68,6 +66,11 @@ function handOver(node, program) {
 const program = programFile()
 if (Number(process.versions.node.split('.')[0]) >= MAJOR) {
   process.argv[1] = program
+  // Flags come too late here: this is the very process that runs the program.
+  process.removeAllListeners('warning')
+  process.on('warning', ({ name, message }) => {
+    if (!HARMLESS.includes(name)) process.stderr.write(`${name}: ${message}\n`)
+  })
   await import(pathToFileURL(program).href)
 } else {
   const node = bundledNode()
