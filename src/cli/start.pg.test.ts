@@ -25,6 +25,7 @@ test('one signal: not ready at once, and an end with exit code 0 that leaves not
     ['score', 'running'],
     ['status', 'running'],
     ['tally', 'running'],
+    ['history', 'running'],
   ])
   await database.query(`insert into app.company (id, name) values (900001, 'one more')`)
   await eventually(async () => {
