@@ -12,17 +12,8 @@ import { KEYS_PER_CHUNK } from './create.ts'
 import type { Backfill } from './job.ts'
 import { changedIn, type Scope, scopeSql } from './scope.ts'
 
-/** Looked at in a few milliseconds: a condition that few rows satisfy takes many cuts, with turns of changes between. */
-const LOOKED_AT = 2_000
-
-/**
- * Expected when the job was made, and neither cut nor done: brought up to date by a change (or deleted) before its turn.
- * Nobody counts meanwhile, because the job's row is held.
- */
-const COUNT_FRESH = `update rescore.backfill b set fresh = b.fresh + greatest(0, b.total
-    - (b.changed + b.unchanged + b.fresh + b.failed + b.gone)
-    - (select coalesce(sum(cardinality(c.keys)), 0) from rescore.backfill_chunk c where c.backfill = b.id))
-  where b.id = $1 and b.is_total_exact and b.policy = 'stale'`
+/** Looked at in a millisecond or two: a condition that few rows satisfy takes many cuts, with turns of changes between. */
+const LOOKED_AT = 500
 
 interface Looked {
   readonly count: number
@@ -63,7 +54,7 @@ export async function cutAhead(pool: Pool, node: EntityNode, { id, features, pol
       [id],
     )
     const [job] = rows
-    if (job === undefined) return { isCut: true, keys: 0 }
+    if (job === undefined) return true
     const { count, last } = await lookAhead(client, node, job.after_key)
     const keys = await keysUpTo(client, node, { features, policy, condition }, job.after_key, last)
     for (let from = 0; from < keys.length; from += KEYS_PER_CHUNK) {
@@ -79,7 +70,6 @@ export async function cutAhead(pool: Pool, node: EntityNode, { id, features, pol
       last,
       isCut,
     ])
-    if (isCut) await client.query(COUNT_FRESH, [id])
-    return { isCut, keys: keys.length }
+    return isCut
   })
 }

@@ -58,7 +58,7 @@ export class BackfillLane implements Lane {
     return Math.max(0, this.#nextLookMs - performance.now())
   }
 
-  async step(inTransaction: InTransaction): Promise<void> {
+  async step(inTransaction: InTransaction, isBusy: boolean): Promise<void> {
     const { pool, onError } = this.#options
     const { rows } = await pool.query<Running>({
       name: 'rescore-backfill-next',
@@ -69,7 +69,7 @@ export class BackfillLane implements Lane {
     if (job === undefined) return this.#lookLater()
     this.#lastId = job.id
     try {
-      await this.#work(job, inTransaction)
+      await this.#work(job, inTransaction, isBusy)
     } catch (error) {
       if (isSerializationFailure(error) && (await this.#wasTold(job))) return
       if (isWorthRepeating(error) || (isRescoreError(error) && error.code === 'FEATURE_NOT_DEPLOYED')) throw error
@@ -88,18 +88,17 @@ export class BackfillLane implements Lane {
     this.#nextLookMs = performance.now() + LOOK_EVERY_MS
   }
 
-  async #work(job: Running, inTransaction: InTransaction): Promise<void> {
+  async #work(job: Running, inTransaction: InTransaction, isBusy: boolean): Promise<void> {
     const { pool, graph } = this.#options
     const node = graph.entities.get(job.entity)
     if (node === undefined) throw unknownEntity(job.entity)
     if (!job.isCut && job.chunks < CUT_BELOW_CHUNKS) {
-      const { isCut, keys } = await cutAhead(pool, node, job)
-      // Changes come first: looking on is the next turn's work.
-      if (!isCut && keys === 0) return
+      // Changes come first: what was cut, and looking on, is the next turn's work.
+      if (!(await cutAhead(pool, node, job))) return
     }
     const startedMs = performance.now()
     const count = await inTransaction((context) => this.#piece(context, job))
-    if (count > 0) this.#pace.note(count, performance.now() - startedMs)
+    if (count > 0) this.#pace.note(count, performance.now() - startedMs, isBusy)
     if (count > 0 && job.chunks > 1) return
     const { rowCount } = await pool.query(FINISH, [job.id])
     // What is left is in other hands, or its time has not come.

@@ -17,6 +17,10 @@ export interface Lane {
   dueInMs(): number
   /** `listener` is called whenever `dueInMs` has become shorter than it would have by waiting. */
   onSooner?(listener: () => void): void
-  /** Looks for work and does at most one piece of it. @throws errors worth repeating */
-  step(inTransaction: InTransaction): Promise<void>
+  /**
+   * Looks for work and does at most one piece of it.
+   * @param isBusy changes come in: one that comes now should not notice the piece
+   * @throws errors worth repeating
+   */
+  step(inTransaction: InTransaction, isBusy: boolean): Promise<void>
 }

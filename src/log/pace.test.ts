@@ -3,14 +3,16 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Pace, PIECE_MS } from './pace.ts'
 
-function settled(msOf: (entities: number) => number): number {
+function settled(msOf: (entities: number) => number, isBusy = false): number {
   const pace = new Pace()
-  for (let piece = 0; piece < 60; piece += 1) pace.note(pace.size, msOf(pace.size))
+  for (let piece = 0; piece < 60; piece += 1) pace.note(pace.size, msOf(pace.size), isBusy)
   return pace.size
 }
 
 test('pieces take what a change may wait, and a slow commit does not shrink them to nothing', () => {
-  expect(settled((entities) => 2 + entities * 0.05) * 0.05 + 2).toBeCloseTo(PIECE_MS, 0)
+  const msOf = (entities: number) => 2 + entities * 0.05
+  expect(msOf(settled(msOf))).toBeCloseTo(PIECE_MS.alone, 0)
+  expect(msOf(settled(msOf, true))).toBeCloseTo(PIECE_MS.busy, 0)
   expect(settled((entities) => 40 + entities * 0.05)).toBe(10)
   expect(settled(() => 0.01)).toBe(1_000)
   fc.assert(
@@ -18,7 +20,7 @@ test('pieces take what a change may wait, and a slow commit does not shrink them
       const pace = new Pace()
       for (const ms of times) {
         const before = pace.size
-        pace.note(before, ms)
+        pace.note(before, ms, false)
         expect(pace.size).toBeLessThanOrEqual(Math.min(1_000, Math.round(before * 1.5)))
         expect(pace.size).toBeGreaterThanOrEqual(Math.min(before, Math.max(10, Math.floor(before / 2))))
       }

@@ -12,8 +12,8 @@ const FIRST = 25
 const LEAST = 10
 const MAX = 1_000
 
-/** A change waits half of it on average. */
-export const PIECE_MS = 10
+/** A change that comes in the middle of a piece waits half of it on average. Where none comes, only throughput counts. */
+export const PIECE_MS = { alone: 10, busy: 3 }
 
 export class Pace {
   #size = FIRST
@@ -22,9 +22,9 @@ export class Pace {
     return this.#size
   }
 
-  /** @param entities in the piece, which may have been fewer than asked for */
-  note(entities: number, ms: number): void {
-    const fitting = (entities * PIECE_MS) / Math.max(ms, 0.1)
+  /** @param entities in the piece, which may have been fewer than asked for; @param isBusy changes come in */
+  note(entities: number, ms: number, isBusy: boolean): void {
+    const fitting = (entities * (isBusy ? PIECE_MS.busy : PIECE_MS.alone)) / Math.max(ms, 0.1)
     const most = this.#size * 1.5
     // A small piece that was quick says nothing of a large one.
     if (fitting > this.#size && entities < this.#size) return

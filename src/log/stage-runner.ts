@@ -51,7 +51,6 @@ interface Attempt<Work> {
 
 /** Live batches between two pieces of sweep under steady load, so that neither starves. */
 const BATCHES_PER_SWEEP = 4
-const BATCHES_PER_TURN = 8
 const IDLE_WAIT_MS = 1_000
 
 class StageRunner<Work> {
@@ -65,7 +64,6 @@ class StageRunner<Work> {
   #attempted: Attempt<Work> | null = null
   #isSweeping = true
   #batchesSinceSweep = 0
-  #batchesSinceTurn = 0
 
   constructor(options: StageRunnerOptions<Work>) {
     this.#options = options
@@ -123,21 +121,19 @@ class StageRunner<Work> {
 
   async #step(): Promise<void> {
     const { log, stage, signal, maxEntries = 5_000 } = this.#options
-    const turnInMs = this.#turns.dueInMs(this.#isSweeping)
-    const waitMs = this.#isSweeping ? 0 : Math.min(IDLE_WAIT_MS, turnInMs)
+    const waitMs = this.#isSweeping ? 0 : Math.min(IDLE_WAIT_MS, this.#turns.dueInMs())
     const mustSweep = this.#isSweeping && this.#batchesSinceSweep >= BATCHES_PER_SWEEP
-    const mustGiveTurn = !this.#isSweeping && turnInMs === 0 && this.#batchesSinceTurn >= BATCHES_PER_TURN
+    const mustGiveTurn = !this.#isSweeping && this.#turns.isOwed()
     const batch = mustSweep || mustGiveTurn ? null : await log.next(stage.name, { maxEntries, waitMs, signal })
     if (batch !== null) {
       this.#batchesSinceSweep += 1
-      this.#batchesSinceTurn += 1
+      this.#turns.noteBatch()
       await this.#handle(batch)
       return
     }
     if (this.#isSweeping) await this.#sweep()
     if (this.#turns.dueInMs(this.#isSweeping) > 0) return
-    this.#batchesSinceTurn = 0
-    await this.#turns.step(this.#inTurn, this.#isSweeping)
+    await this.#turns.step(this.#inTurn, { isSweeping: this.#isSweeping })
   }
 
   /** Under the stage's fence. What is repeated because its answer was lost finds less to do, like a piece of a sweep. */

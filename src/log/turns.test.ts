@@ -28,6 +28,6 @@ test('while stale rows are caught up on, only what is urgent has turns', async (
   const told: string[] = []
   const turns = new Turns([lane('timer', told, { isUrgent: true, dueInMs: () => 7 }), lane('backfill', told)])
   expect([turns.dueInMs(true), turns.dueInMs(false), new Turns([]).dueInMs()]).toEqual([7, 0, Number.POSITIVE_INFINITY])
-  await turns.step(never, true)
+  await turns.step(never, { isSweeping: true })
   expect(told).toEqual([])
 })

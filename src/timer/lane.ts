@@ -68,7 +68,7 @@ export class TimerLane implements Lane {
     this.#options.upcoming.onSooner(listener)
   }
 
-  async step(inTransaction: InTransaction): Promise<void> {
+  async step(inTransaction: InTransaction, isBusy: boolean): Promise<void> {
     // Before the look: what is written after it is told anew.
     this.#options.upcoming.take()
     const { nowMs, entities } = await this.#look()
@@ -76,7 +76,7 @@ export class TimerLane implements Lane {
     const after = due.findIndex(({ entity }) => entity > this.#last)
     const inTurn = after < 0 ? due : [...due.slice(after), ...due.slice(0, after)]
     for (const { entity } of inTurn) {
-      if (!(await this.#fire(entity, inTransaction))) continue
+      if (!(await this.#fire(entity, inTransaction, isBusy))) continue
       this.#last = entity
       this.#lookAtMs = 0
       return
@@ -98,12 +98,12 @@ export class TimerLane implements Lane {
   }
 
   /** Whether there was anything that nobody else has in hand. */
-  async #fire(entity: string, inTransaction: InTransaction): Promise<boolean> {
+  async #fire(entity: string, inTransaction: InTransaction, isBusy: boolean): Promise<boolean> {
     const { stage, report } = this.#options
     const startedMs = performance.now()
     const fired = await inTransaction((context) => stage.fire(context, entity, Math.max(LEAST, this.#pace.size)))
     if (fired === null) return false
-    this.#pace.note(fired.timers, performance.now() - startedMs)
+    this.#pace.note(fired.timers, performance.now() - startedMs, isBusy)
     stage.committed?.(fired.work)
     const { timers, lateMs } = fired
     report({ type: 'fired', entity, timers, lateMs })

@@ -63,16 +63,19 @@ export async function runLanes(options: LaneOptions, signal: AbortSignal): Promi
         continue
       }
       const startedMs = performance.now()
-      await turns.step(async (work) => {
-        const settings = { pool, signal, isShared: true, settings: stage.settings, isTimed: stage.isTimed, clock }
-        const result = await inVisibleSnapshot(settings, [], async (context) => {
-          const done = await work(context)
-          await faults?.hit(`${stage.name}:turn-before-commit`)
-          return done
-        })
-        await faults?.hit(`${stage.name}:turn-after-commit`)
-        return result
-      })
+      await turns.step(
+        async (work) => {
+          const settings = { pool, signal, isShared: true, settings: stage.settings, isTimed: stage.isTimed, clock }
+          const result = await inVisibleSnapshot(settings, [], async (context) => {
+            const done = await work(context)
+            await faults?.hit(`${stage.name}:turn-before-commit`)
+            return done
+          })
+          await faults?.hit(`${stage.name}:turn-after-commit`)
+          return result
+        },
+        { isBusy: waitingMs() !== null },
+      )
       lastTurnMs = performance.now()
       restMs = restAfter(restMs, lastTurnMs - startedMs, waitingMs())
       backoff.reset()
