@@ -127,7 +127,6 @@ class StageRunner<Work> {
     const batch = mustSweep || mustGiveTurn ? null : await log.next(stage.name, { maxEntries, waitMs, signal })
     if (batch !== null) {
       this.#batchesSinceSweep += 1
-      this.#turns.noteBatch()
       await this.#handle(batch)
       return
     }
@@ -160,6 +159,7 @@ class StageRunner<Work> {
     const batch = this.#withoutDone(received)
     const startedMs = performance.now()
     const work = batch.entries.length === 0 ? null : stage.plan(batch)
+    this.#turns.noteBatch(work !== null)
     let outlook = this.#reflected.after(batch)
     if (work === null && (this.#isSweeping || !this.#reflected.isWorthWriting(outlook))) {
       this.#reflected.settle(outlook)

@@ -31,3 +31,19 @@ test('while stale rows are caught up on, only what is urgent has turns', async (
   await turns.step(never, { isSweeping: true })
   expect(told).toEqual([])
 })
+
+test('a lane is told when changes come in, not when its own writes come back, and is owed a turn after some of either', async () => {
+  const told: boolean[] = []
+  const step = (_: unknown, isBusy: boolean) => Promise.resolve(void told.push(isBusy))
+  const turns = new Turns([lane('backfill', [], { step })])
+  for (let at = 0; at < 8; at += 1) {
+    expect(turns.isOwed()).toBe(false)
+    turns.noteBatch(false)
+  }
+  expect(turns.isOwed()).toBe(true)
+  await turns.step(never)
+  expect(turns.isOwed()).toBe(false)
+  turns.noteBatch(true)
+  await turns.step(never)
+  expect(told).toEqual([false, true])
+})

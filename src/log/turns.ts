@@ -10,7 +10,7 @@ import type { InTransaction, Lane } from './lane.ts'
 const IN_A_ROW = 8
 /** Batches between two turns under steady load. */
 const BATCHES_PER_TURN = 8
-/** So long after a batch more are expected. */
+/** So long after changes more are expected. */
 const BUSY_FOR_MS = 250
 
 interface TurnOptions {
@@ -23,7 +23,7 @@ export class Turns {
   readonly #lanes: readonly Lane[]
   #inARow = 0
   #batches = 0
-  #lastBatchMs = Number.NEGATIVE_INFINITY
+  #lastWorkMs = Number.NEGATIVE_INFINITY
 
   /** @param lanes the most urgent first */
   constructor(lanes: readonly Lane[]) {
@@ -35,10 +35,10 @@ export class Turns {
     return Math.min(...this.#among(isSweeping).map((lane) => lane.dueInMs()))
   }
 
-  /** The stage has handled changes. */
-  noteBatch(): void {
+  /** @param isWork the changes mean something to the stage: those that a lane makes itself do not */
+  noteBatch(isWork: boolean): void {
     this.#batches += 1
-    this.#lastBatchMs = performance.now()
+    if (isWork) this.#lastWorkMs = performance.now()
   }
 
   /** Changes always wait, and a lane has waited for its turn long enough. */
@@ -49,7 +49,7 @@ export class Turns {
   /** At most one piece of work. @throws errors worth repeating */
   async step(
     inTransaction: InTransaction,
-    { isSweeping = false, isBusy = performance.now() - this.#lastBatchMs < BUSY_FOR_MS }: TurnOptions = {},
+    { isSweeping = false, isBusy = performance.now() - this.#lastWorkMs < BUSY_FOR_MS }: TurnOptions = {},
   ): Promise<void> {
     this.#batches = 0
     const due = this.#among(isSweeping).filter((lane) => lane.dueInMs() === 0)
