@@ -39,7 +39,8 @@ describeWithJava('backfills of a shared service', () => {
   }, async () => {
     await using cluster = await startCluster('silence')
     await fillCompanies(cluster.place)
-    await cluster.start(CAPTURE).running()
+    const capture = cluster.start(CAPTURE)
+    await capture.running()
     const variables = { RESCORE_TEST_RELEASE: '2' }
     const workers = [cluster.start(WORKER), cluster.start(WORKER)]
     await Promise.all(workers.map((worker) => worker.running()))
@@ -52,6 +53,11 @@ describeWithJava('backfills of a shared service', () => {
     }
     const release = async () => {
       for (const at of workers.keys()) await kill(at)
+      await Promise.all(workers.map((worker) => worker.running()))
+      // It steps aside for the newer definitions like any process of the older release.
+      capture.signal('SIGKILL')
+      await capture.ended
+      await cluster.start(CAPTURE, { variables }).running()
     }
     await killInSilence({ place: cluster.place, release, kill, calm: () => cluster.calm() }, KILLS, SEED)
   })
