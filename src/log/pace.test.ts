@@ -10,7 +10,7 @@ function settled(msOf: (entities: number) => number, isBusy = false): number {
 }
 
 test('pieces take what a change may wait, and a slow commit does not shrink them to nothing', () => {
-  const msOf = (entities: number) => 2 + entities * 0.05
+  const msOf = (entities: number) => 1 + entities * 0.02
   expect(msOf(settled(msOf))).toBeCloseTo(PIECE_MS.alone, 0)
   expect(msOf(settled(msOf, true))).toBeCloseTo(PIECE_MS.busy, 0)
   expect(settled((entities) => 40 + entities * 0.05)).toBe(10)

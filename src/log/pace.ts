@@ -13,7 +13,7 @@ const LEAST = 10
 const MAX = 1_000
 
 /** A change that comes in the middle of a piece waits half of it on average. Where none comes, only throughput counts. */
-export const PIECE_MS = { alone: 10, busy: 3 }
+export const PIECE_MS = { alone: 10, busy: 2 }
 
 export class Pace {
   #size = FIRST
