@@ -2,7 +2,7 @@
  * How many entities a piece has, so that a change that comes meanwhile waits for it no longer than it would for a
  * neighbour.
  *
- * Invariant: from LEAST to MAX; it grows by at most half and halves at once, so one slow piece is not followed by another.
+ * Invariant: from the least to MAX; it grows by at most half and halves at once, so one slow piece is not followed by another.
  */
 const FIRST = 25
 /**
@@ -16,7 +16,14 @@ const MAX = 1_000
 export const PIECE_MS = { alone: 10, busy: 2 }
 
 export class Pace {
-  #size = FIRST
+  readonly #least: number
+  #size: number
+
+  /** @param least entities of a piece, however long it takes: where a transaction by itself costs what many of them do */
+  constructor(least = LEAST) {
+    this.#least = least
+    this.#size = Math.max(least, FIRST)
+  }
 
   get size(): number {
     return this.#size
@@ -29,6 +36,6 @@ export class Pace {
     // A small piece that was quick says nothing of a large one.
     if (fitting > this.#size && entities < this.#size) return
     const wanted = fitting < this.#size ? Math.max(fitting, this.#size / 2) : Math.min(fitting, most)
-    this.#size = Math.min(MAX, Math.max(LEAST, Math.round(wanted)))
+    this.#size = Math.min(MAX, Math.max(this.#least, Math.round(wanted)))
   }
 }

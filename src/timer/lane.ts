@@ -44,7 +44,7 @@ export class TimerLane implements Lane {
   readonly name = 'timer'
   readonly isUrgent = true
   readonly #options: TimerLaneOptions
-  readonly #pace = new Pace()
+  readonly #pace = new Pace(LEAST)
   /** When to look next, by performance.now(). */
   #lookAtMs = 0
   /** What to add to performance.now() for the time it is; not known before the first look. */
@@ -101,7 +101,7 @@ export class TimerLane implements Lane {
   async #fire(entity: string, inTransaction: InTransaction, isBusy: boolean): Promise<boolean> {
     const { stage, report } = this.#options
     const startedMs = performance.now()
-    const fired = await inTransaction((context) => stage.fire(context, entity, Math.max(LEAST, this.#pace.size)))
+    const fired = await inTransaction((context) => stage.fire(context, entity, this.#pace.size))
     if (fired === null) return false
     this.#pace.note(fired.timers, performance.now() - startedMs, isBusy)
     stage.committed?.(fired.work)
